@@ -1,0 +1,60 @@
+#include "vmx_tests.h"
+
+#include "vmx_model/profile.h"
+
+static void the_generic_profile_has_every_feature(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < VMX_NUM_FEATURES; i++) {
+        assert_true(vmx_profile_has(&vmx_profile_generic, (enum vmx_feature)i));
+    }
+}
+
+static void every_feature_has_a_name(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < VMX_NUM_FEATURES; i++) {
+        assert_non_null(vmx_feature_name((enum vmx_feature)i));
+    }
+    assert_string_equal("MPX", vmx_feature_name(VMX_FEATURE_MPX));
+    assert_string_equal("EN_EPT", vmx_feature_name(VMX_FEATURE_EN_EPT));
+    assert_null(vmx_feature_name(VMX_NUM_FEATURES));
+}
+
+static void no_two_features_share_a_cpuid_bit(void **state)
+{
+    (void)state;
+    enum { EAX, EBX, ECX, EDX };
+    static const struct {
+        uint32_t leaf;
+        uint32_t place;
+    } bits[] = {
+#define CPUID_FEATURE(name, leaf, subleaf, register, bit)                                          \
+    {(leaf), (subleaf) << 8 | (register) << 5 | (bit)},
+#include "vmx_model/features.def"
+    };
+    for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+        for (size_t j = 0; j < i; j++) {
+            assert_true(bits[i].leaf != bits[j].leaf || bits[i].place != bits[j].place);
+        }
+    }
+}
+
+static void the_generic_profile_is_as_wide_as_documented(void **state)
+{
+    (void)state;
+    assert_string_equal("generic", vmx_profile_generic.name);
+    assert_int_equal(46, vmx_profile_generic.max_phys_bits);
+    assert_int_equal(57, vmx_profile_generic.linear_bits);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_generic_profile_has_every_feature),
+        cmocka_unit_test(every_feature_has_a_name),
+        cmocka_unit_test(no_two_features_share_a_cpuid_bit),
+        cmocka_unit_test(the_generic_profile_is_as_wide_as_documented),
+    };
+    return cmocka_run_group_tests_name("profile", tests, NULL, NULL);
+}

@@ -1,0 +1,50 @@
+// What the test programs of this module share.
+#ifndef VMX_MODEL_TESTS_VMX_TESTS_H
+#define VMX_MODEL_TESTS_VMX_TESTS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "vmx_model/cpu.h"
+#include "vmx_model/msr.h"
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+// A processor after RESET with the generic profile.
+static inline struct vmx_cpu generic_cpu(void)
+{
+    struct vmx_cpu cpu;
+    vmx_cpu_reset(&cpu, &vmx_profile_generic);
+    return cpu;
+}
+
+static inline uint64_t read_field(const struct vmx_cpu *cpu, uint32_t encoding)
+{
+    uint64_t value = 0;
+    assert_true(vmcs_read(&cpu->vmcs, encoding, &value));
+    return value;
+}
+
+static inline void assert_cpu_equal(const struct vmx_cpu *want, const struct vmx_cpu *got)
+{
+    assert_ptr_equal(want->profile, got->profile);
+    assert_memory_equal(want->vmcs.field, got->vmcs.field, sizeof(want->vmcs.field));
+    assert_memory_equal(want->gpr, got->gpr, sizeof(want->gpr));
+    assert_memory_equal(want->msr, got->msr, sizeof(want->msr));
+    assert_memory_equal(want->dr, got->dr, sizeof(want->dr));
+    assert_int_equal(want->cr2, got->cr2);
+    assert_int_equal(want->cr8, got->cr8);
+    assert_int_equal(want->xcr0, got->xcr0);
+    assert_int_equal(want->dr6, got->dr6);
+    assert_int_equal(want->tsc, got->tsc);
+    assert_int_equal(want->feature_control, got->feature_control);
+    assert_int_equal(want->pkru, got->pkru);
+    assert_int_equal(want->apic_id, got->apic_id);
+    assert_int_equal(want->num_cpus, got->num_cpus);
+}
+
+#endif
