@@ -5,7 +5,7 @@
 
 #include "walk.h"
 
-bool mmu_translate(const struct mmu_registers *registers, const struct mmu_memory *memory,
+bool mmu_locate(const struct mmu_registers *registers, const struct mmu_memory *memory,
                    uint64_t linear, struct mmu_walk *out)
 {
     return walk_tables(registers, memory, linear, PDPTES_FROM_MEMORY, out);
@@ -128,7 +128,7 @@ size_t mmu_read_linear(const struct mmu_registers *registers, const struct mmu_m
 
     // Addresses do not wrap from 2^64 to 0 within one read.
     while (done < len && linear + done >= linear &&
-           mmu_translate(registers, memory, linear + done, &walk)) {
+           mmu_locate(registers, memory, linear + done, &walk)) {
         size_t left = len - done;
         size_t piece = walk.contiguous < left ? (size_t)walk.contiguous : left;
         if (!memory->read(memory->context, walk.guest_phys, bytes + done, piece)) {

@@ -1,4 +1,4 @@
-// The walk that mmu_translate and mmu_access share.
+// The walk that mmu_locate and mmu_access share.
 #ifndef MMU_MODEL_WALK_H
 #define MMU_MODEL_WALK_H
 

@@ -310,14 +310,14 @@ static void the_cpu_uses_its_loaded_pdptes_and_the_debugger_those_in_memory(void
     path_put(&path, &cells);
     registers.pdptes_loaded = true;
 
-    assert_true(mmu_translate(&registers, &memory, path_linear(&path), &walk));
+    assert_true(mmu_locate(&registers, &memory, path_linear(&path), &walk));
     assert_false(mmu_access(&registers, &memory, path_linear(&path), &want, &walk));
     assert_int_equal(walk.fault, MMU_FAULT_NOT_PRESENT);
     assert_int_equal(walk.num_entries, 1);
 
     registers.pdpte[2] = TABLE_PHYS(2) | P;
     cells.cell[0].value = 0;
-    assert_false(mmu_translate(&registers, &memory, path_linear(&path), &walk));
+    assert_false(mmu_locate(&registers, &memory, path_linear(&path), &walk));
     assert_true(mmu_access(&registers, &memory, path_linear(&path), &want, &walk));
 
     registers.pdptes_loaded = false;
@@ -360,7 +360,7 @@ static void a_linear_read_does_not_wrap_at_2_to_64(void **state)
     path_put(&low, &cells);
     path_put(&high, &cells);
 
-    assert_true(mmu_translate(&registers, &memory, 0, &walk));
+    assert_true(mmu_locate(&registers, &memory, 0, &walk));
     assert_int_equal(mmu_read_linear(&registers, &memory, UINT64_MAX - 3, bytes, 8), 4);
 }
 

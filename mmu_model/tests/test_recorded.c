@@ -75,7 +75,7 @@ static const char *load_root(const struct mmu_registers *registers, const struct
     struct mmu_walk walk;
     enum mmu_mode mode;
     assert_true(mmu_mode_of(registers, &mode));
-    mmu_translate(registers, memory, 0, &walk);
+    mmu_locate(registers, memory, 0, &walk);
     bool refused = walk.fault == MMU_FAULT_ROOT || registers->cr3 >> 61 != 0 ||
                    (mode == MMU_MODE_PAE && !mmu_load_pdptes(registers, memory, pdpte));
     return refused ? "gp:0" : "ok";

@@ -233,7 +233,7 @@ static void check_walk(void **state)
     struct mmu_walk walk;
     path_put(&c->path, &cells);
 
-    bool valid = mmu_translate(&registers, &memory, path_linear(&c->path), &walk);
+    bool valid = mmu_locate(&registers, &memory, path_linear(&c->path), &walk);
 
     assert_int_equal(walk.fault, c->fault);
     assert_int_equal(valid, c->fault == MMU_FAULT_NONE);
@@ -317,7 +317,7 @@ static void check_edge(void **state)
     registers.efer |= c->efer_set;
     struct mmu_walk walk;
 
-    bool valid = mmu_translate(&registers, &memory, c->linear, &walk);
+    bool valid = mmu_locate(&registers, &memory, c->linear, &walk);
 
     assert_int_equal(walk.fault, c->fault);
     assert_int_equal(valid, c->fault == MMU_FAULT_NONE);
@@ -375,7 +375,7 @@ static void a_table_that_cannot_be_read_stops_the_walk(void **state)
     struct mmu_walk walk;
     path_put(&path, &cells);
 
-    assert_false(mmu_translate(&registers, &memory, path_linear(&path), &walk));
+    assert_false(mmu_locate(&registers, &memory, path_linear(&path), &walk));
 
     assert_int_equal(walk.fault, MMU_FAULT_UNREADABLE);
     assert_int_equal(walk.num_entries, 2);
@@ -398,7 +398,7 @@ static void rights_narrow_from_level_to_level(void **state)
     path_put(&path, &cells);
     registers.cr4 |= MMU_CR4_PGE;
 
-    assert_true(mmu_translate(&registers, &memory, path_linear(&path), &walk));
+    assert_true(mmu_locate(&registers, &memory, path_linear(&path), &walk));
 
     assert_false(walk.writable);
     assert_false(walk.user);
@@ -407,7 +407,7 @@ static void rights_narrow_from_level_to_level(void **state)
     assert_int_equal(walk.protection_key, 0xB);
 
     registers.cr4 &= ~MMU_CR4_PGE;
-    assert_true(mmu_translate(&registers, &memory, path_linear(&path), &walk));
+    assert_true(mmu_locate(&registers, &memory, path_linear(&path), &walk));
     assert_false(walk.global);
 }
 
@@ -422,10 +422,10 @@ static void a_width_out_of_range_is_taken_as_the_nearest(void **state)
     path_put(&path, &cells);
 
     registers.max_phys_bits = 0;
-    assert_false(mmu_translate(&registers, &memory, path_linear(&path), &walk));
+    assert_false(mmu_locate(&registers, &memory, path_linear(&path), &walk));
     assert_int_equal(walk.fault, MMU_FAULT_RESERVED_BIT);
     registers.max_phys_bits = 255;
-    assert_true(mmu_translate(&registers, &memory, path_linear(&path), &walk));
+    assert_true(mmu_locate(&registers, &memory, path_linear(&path), &walk));
 }
 
 static void canonical_means_that_the_upper_bits_are_equal(void **state)

@@ -1,5 +1,5 @@
 // Page walks in every paging mode. Two questions, one walk:
-//   mmu_translate  where is it?              presence and reserved bits only; a debugger asks this
+//   mmu_locate  where is it?              presence and reserved bits only; a debugger asks this
 //   mmu_access     may this access happen?   everything; the CPU asks this
 // Nothing here writes guest memory, allocates, or keeps state.
 #ifndef MMU_MODEL_PAGING_H
@@ -50,7 +50,7 @@ struct mmu_registers {
     uint32_t pkru, pkrs;
     uint8_t max_phys_bits; // MAXPHYADDR, 36 to 52
     bool no_1gib_pages;    // a processor without them: PS of a PDPT entry is reserved
-    bool pdptes_loaded;    // PAE: mmu_access uses pdpte[]; mmu_translate always reads memory
+    bool pdptes_loaded;    // PAE: mmu_access uses pdpte[]; mmu_locate always reads memory
     uint64_t pdpte[4];
 };
 
@@ -117,7 +117,7 @@ unsigned mmu_linear_bits(enum mmu_mode mode);
 bool mmu_is_canonical(uint64_t linear, unsigned bits);
 
 // Where is linear? True, and out->valid, when a translation exists. *out is always filled.
-bool mmu_translate(const struct mmu_registers *registers, const struct mmu_memory *memory,
+bool mmu_locate(const struct mmu_registers *registers, const struct mmu_memory *memory,
                    uint64_t linear, struct mmu_walk *out);
 
 // May this access happen at linear? True when it may; then mmu_updates says which flags it sets.
