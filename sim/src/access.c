@@ -1,0 +1,168 @@
+#include "access.h"
+
+#include "runner.h"
+
+static bool peek(void *context, uint64_t guest_phys, void *buffer, size_t len)
+{
+    return memory_peek(context, guest_phys, buffer, len);
+}
+
+struct mmu_memory machine_mmu_memory(struct machine *machine)
+{
+    return (struct mmu_memory){peek, &machine->memory};
+}
+
+void access_begin(struct access *access, struct machine *machine, uint64_t root)
+{
+    access->machine = machine;
+    cpu_mmu_registers(machine, &machine->cpus[machine->current], &access->registers);
+    access->registers.cr3 = root;
+    access->registers.pdptes_loaded = false;
+    access->memory = machine_mmu_memory(machine);
+}
+
+static enum pulse_status status_of_walk(enum mmu_fault fault)
+{
+    return fault == MMU_FAULT_MODE ? STATUS_INVALID_CPU_MODE : STATUS_INVALID_TRANSLATION;
+}
+
+enum pulse_status access_linear(const struct access *access, const struct target_address *address,
+                                struct segment_linear *out)
+{
+    if (address->space == TARGET_LINEAR) {
+        // One short of 2^64 when the address is 0: no transfer is that long.
+        *out = (struct segment_linear){address->address, UINT64_MAX - address->address};
+        out->length += address->address != 0;
+        return STATUS_SUCCESS;
+    }
+    struct segment_registers segments;
+    cpu_segments(&access->machine->cpus[access->machine->current], &segments);
+    struct far_pointer at = {address->selector, address->address};
+    enum segment_fault fault =
+        segment_to_linear(&segments, &access->registers, &access->memory, at, out);
+    return fault == SEGMENT_FAULT_NONE ? STATUS_SUCCESS : STATUS_INVALID_TRANSLATION;
+}
+
+enum pulse_status access_walk(const struct access *access, const struct target_address *address,
+                              struct target_walk *out)
+{
+    struct segment_linear linear;
+    enum pulse_status status = access_linear(access, address, &linear);
+    if (status != STATUS_SUCCESS) {
+        return status;
+    }
+    struct mmu_walk walk;
+    mmu_locate(&access->registers, &access->memory, linear.linear, &walk);
+    if (walk.fault == MMU_FAULT_MODE || walk.fault == MMU_FAULT_ROOT ||
+        walk.fault == MMU_FAULT_BEYOND_4GIB) {
+        return status_of_walk(walk.fault);
+    }
+    *out = (struct target_walk){
+        .mode = (uint8_t)walk.mode,
+        .valid = walk.valid,
+        .num_entries = walk.num_entries,
+        .last_valid = walk.last_valid_entry,
+        .guest_phys = walk.guest_phys,
+    };
+    for (size_t i = 0; i < walk.num_entries; i++) {
+        out->entries[i] = walk.entries[i];
+    }
+    return STATUS_SUCCESS;
+}
+
+// One direction of a transfer: how bytes move between guest-physical memory and the buffer.
+struct mover {
+    struct machine *machine;
+    uint8_t *read_into;        // NULL: write
+    const uint8_t *write_from; // NULL: read
+};
+
+// A CPU may have translated code from the pages that are written.
+void machine_drop_code(struct machine *machine, uint64_t guest_phys, size_t len)
+{
+    uint64_t page = guest_phys & ~(uint64_t)(MEMORY_PAGE_SIZE - 1);
+    for (; page < guest_phys + len; page += MEMORY_PAGE_SIZE) {
+        const uint8_t *flags = memory_flags(&machine->memory, page);
+        if (flags && (*flags & PAGE_CODE)) {
+            runner_code_written(machine, page);
+        }
+    }
+}
+
+static size_t move(const struct mover *mover, uint64_t guest_phys, size_t at, size_t len)
+{
+    if (mover->read_into) {
+        return memory_read(&mover->machine->memory, guest_phys, mover->read_into + at, len);
+    }
+    machine_drop_code(mover->machine, guest_phys, len);
+    return memory_write(&mover->machine->memory, guest_phys, mover->write_from + at, len);
+}
+
+static enum pulse_status move_physical(const struct mover *mover, uint64_t guest_phys, size_t len,
+                                       size_t *out_moved)
+{
+    if (guest_phys >> mover->machine->memory.max_phys_bits != 0) {
+        return STATUS_INVALID_ADDRESS;
+    }
+    *out_moved = move(mover, guest_phys, 0, len);
+    return *out_moved != 0 ? STATUS_SUCCESS : STATUS_INVALID_TRANSLATION;
+}
+
+static size_t least(uint64_t a, size_t b)
+{
+    return a < b ? (size_t)a : b;
+}
+
+static enum pulse_status move_linear(const struct mover *mover, const struct target_address *place,
+                                     size_t len, size_t *out_moved)
+{
+    struct access access;
+    access_begin(&access, mover->machine, place->root);
+    struct segment_linear linear;
+    enum pulse_status status = access_linear(&access, place, &linear);
+    if (status != STATUS_SUCCESS) {
+        return status;
+    }
+    len = least(linear.length, len);
+    size_t moved = 0;
+    while (moved < len) {
+        struct mmu_walk walk;
+        if (!mmu_locate(&access.registers, &access.memory, linear.linear + moved, &walk)) {
+            status = status_of_walk(walk.fault);
+            break;
+        }
+        size_t run = least(walk.contiguous, len - moved);
+        size_t done = move(mover, walk.guest_phys, moved, run);
+        moved += done;
+        if (done < run) {
+            status = STATUS_INVALID_TRANSLATION;
+            break;
+        }
+    }
+    *out_moved = moved;
+    return moved != 0 ? STATUS_SUCCESS : status;
+}
+
+static enum pulse_status transfer(const struct mover *mover, const struct target_address *place,
+                                  size_t len, size_t *out_moved)
+{
+    *out_moved = 0;
+    if (place->space == TARGET_PHYSICAL) {
+        return move_physical(mover, place->address, len, out_moved);
+    }
+    return move_linear(mover, place, len, out_moved);
+}
+
+enum pulse_status access_read(struct machine *machine, const struct target_address *from,
+                              void *buffer, size_t len, size_t *out_moved)
+{
+    struct mover mover = {.machine = machine, .read_into = buffer};
+    return transfer(&mover, from, len, out_moved);
+}
+
+enum pulse_status access_write(struct machine *machine, const struct target_address *to,
+                               const void *buffer, size_t len, size_t *out_moved)
+{
+    struct mover mover = {.machine = machine, .write_from = buffer};
+    return transfer(&mover, to, len, out_moved);
+}

@@ -1,0 +1,319 @@
+// Descriptor-table registers, LAR, LSL, VERR and VERW, and the rest of groups 6 and 7.
+#include "interp_handlers.h"
+
+#include "segment_load.h"
+
+#define CR4_UMIP UINT64_C(0x00000800)
+#define CR4_SMAP MMU_CR4_SMAP
+#define CR4_PKE  MMU_CR4_PKE
+
+enum {
+    TYPE_LDT = 2,
+    TYPE_TSS_AVAILABLE = 9,
+    TYPE_TSS_BUSY = 11,
+    TYPE_CALL_GATE = 12,
+    TYPE_WRITABLE = 2,
+    TYPE_READABLE = 2,
+};
+
+static void general_protection(struct exec *x, uint32_t code)
+{
+    exec_raise_code(x, VECTOR_GP, code);
+}
+
+// SDM 2A, "SGDT": with UMIP the tables' places are the supervisor's alone.
+static void require_umip(struct exec *x)
+{
+    if ((cpu_guest(x->cpu, CR4) & CR4_UMIP) != 0) {
+        interp_require_cpl0(x);
+    }
+}
+
+static unsigned type_of(const struct segment *segment)
+{
+    return segment->access & (SEGMENT_ACCESS_TYPE | SEGMENT_ACCESS_S);
+}
+
+// SLDT and STR: 16 bits into memory, zero-extended into a register.
+static void store_selector(struct exec *x, const struct insn *insn, uint64_t selector)
+{
+    require_umip(x);
+    interp_store_rm(x, insn, insn->mod == 3 ? insn_operand_size(insn) : 2, selector);
+}
+
+static void lldt(struct exec *x, const struct insn *insn)
+{
+    struct segment segment = {.access = SEGMENT_ACCESS_UNUSABLE};
+    uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
+    interp_require_cpl0(x);
+    if (x->faulted) {
+        return;
+    }
+    segment.selector = selector;
+    if (!segment_is_null(selector) && descriptor_read(x, selector, VECTOR_GP, &segment)) {
+        if ((selector & 4) != 0 || type_of(&segment) != TYPE_LDT) {
+            general_protection(x, selector & 0xFFFCu);
+        } else if ((segment.access & SEGMENT_ACCESS_P) == 0) {
+            exec_raise_code(x, VECTOR_NP, selector & 0xFFFCu);
+        }
+    }
+    if (!x->faulted) {
+        cpu_set_segment(x->cpu, SEG_LDTR, &segment);
+    }
+}
+
+static void ltr(struct exec *x, const struct insn *insn)
+{
+    struct segment segment;
+    uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
+    interp_require_cpl0(x);
+    if (x->faulted || !descriptor_read(x, selector, VECTOR_GP, &segment)) {
+        return;
+    }
+    if ((selector & 4) != 0 || type_of(&segment) != TYPE_TSS_AVAILABLE) {
+        general_protection(x, selector & 0xFFFCu);
+    } else if ((segment.access & SEGMENT_ACCESS_P) == 0) {
+        exec_raise_code(x, VECTOR_NP, selector & 0xFFFCu);
+    }
+    descriptor_set_busy(x, selector, &segment);
+    if (!x->faulted) {
+        cpu_set_segment(x->cpu, SEG_TR, &segment);
+    }
+}
+
+// Whether LAR, LSL, VERR and VERW may see the segment at this CPL and RPL.
+static bool is_visible(const struct exec *x, const struct segment *segment, uint16_t selector)
+{
+    unsigned dpl = segment_dpl(segment);
+    return segment_is_conforming(segment) || (cpu_cpl(x->cpu) <= dpl && (selector & 3u) <= dpl);
+}
+
+static void verify(struct exec *x, const struct insn *insn, bool writes)
+{
+    struct segment segment;
+    uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
+    bool found = descriptor_probe(x, selector, &segment);
+    bool code = segment_is_code(&segment);
+    bool rw = (segment.access & TYPE_READABLE) != 0; // writable when it is data
+    bool allowed = writes ? !code && rw : !code || rw;
+    bool memory = (segment.access & SEGMENT_ACCESS_S) != 0;
+    bool ok = found && memory && allowed && is_visible(x, &segment, selector);
+    interp_set_flags(x, RFLAGS_ZF, ok ? RFLAGS_ZF : 0);
+}
+
+void interp_group6(struct exec *x, const struct insn *insn)
+{
+    switch (insn->reg & 7) {
+    case 0:
+        store_selector(x, insn, cpu_guest(x->cpu, LDTR_SELECTOR));
+        return;
+    case 1:
+        store_selector(x, insn, cpu_guest(x->cpu, TR_SELECTOR));
+        return;
+    case 2:
+        lldt(x, insn);
+        return;
+    case 3:
+        ltr(x, insn);
+        return;
+    case 4:
+        verify(x, insn, false);
+        return;
+    case 5:
+        verify(x, insn, true);
+        return;
+    default:
+        exec_raise(x, VECTOR_UD);
+    }
+}
+
+// SDM 2A, "LAR" and "LSL": the system types that they know in IA-32e mode.
+static bool has_rights(const struct segment *segment, bool limit)
+{
+    unsigned type = type_of(segment);
+    bool system = type == TYPE_LDT || type == TYPE_TSS_AVAILABLE || type == TYPE_TSS_BUSY;
+    bool gate = type == TYPE_CALL_GATE && !limit;
+    return (segment->access & SEGMENT_ACCESS_S) != 0 || system || gate;
+}
+
+static void load_rights_or_limit(struct exec *x, const struct insn *insn, bool limit)
+{
+    struct segment segment;
+    uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
+    bool found = descriptor_probe(x, selector, &segment);
+    bool ok = found && has_rights(&segment, limit) && is_visible(x, &segment, selector);
+    interp_set_flags(x, RFLAGS_ZF, ok ? RFLAGS_ZF : 0);
+    if (ok) {
+        uint32_t rights = segment_access_to_descriptor(segment.access);
+        cpu_set_gpr(x->cpu, insn->reg, insn_operand_size(insn), limit ? segment.limit : rights);
+    }
+}
+
+void interp_lar(struct exec *x, const struct insn *insn)
+{
+    load_rights_or_limit(x, insn, false);
+}
+
+void interp_lsl(struct exec *x, const struct insn *insn)
+{
+    load_rights_or_limit(x, insn, true);
+}
+
+static void store_table(struct exec *x, const struct insn *insn, uint64_t limit, uint64_t base)
+{
+    uint8_t image[10] = {(uint8_t)limit, (uint8_t)(limit >> 8)};
+    for (size_t i = 0; i < 8; i++) {
+        image[2 + i] = (uint8_t)(base >> 8 * i);
+    }
+    require_umip(x);
+    exec_write(x, interp_access(insn), interp_linear(x, insn), image, sizeof(image));
+}
+
+static bool load_table(struct exec *x, const struct insn *insn, uint64_t *out_limit,
+                       uint64_t *out_base)
+{
+    uint64_t linear = interp_linear(x, insn);
+    interp_require_cpl0(x);
+    *out_limit = exec_load(x, interp_access(insn), linear, 2);
+    *out_base = exec_load(x, interp_access(insn), linear + 2, 8);
+    if (!cpu_is_canonical(x->cpu, *out_base)) {
+        general_protection(x, 0);
+    }
+    return !x->faulted;
+}
+
+static void invlpg(struct exec *x, const struct insn *insn)
+{
+    interp_require_cpl0(x);
+    x->flush = FLUSH_PAGE;
+    x->flush_linear = interp_linear(x, insn);
+}
+
+static void group7_memory(struct exec *x, const struct insn *insn)
+{
+    uint64_t limit = 0;
+    uint64_t base = 0;
+    switch (insn->reg & 7) {
+    case 0:
+        store_table(x, insn, cpu_guest(x->cpu, GDTR_LIMIT), cpu_guest(x->cpu, GDTR_BASE));
+        return;
+    case 1:
+        store_table(x, insn, cpu_guest(x->cpu, IDTR_LIMIT), cpu_guest(x->cpu, IDTR_BASE));
+        return;
+    case 2:
+        if (load_table(x, insn, &limit, &base)) {
+            cpu_guest(x->cpu, GDTR_LIMIT) = limit;
+            cpu_guest(x->cpu, GDTR_BASE) = base;
+        }
+        return;
+    case 3:
+        if (load_table(x, insn, &limit, &base)) {
+            cpu_guest(x->cpu, IDTR_LIMIT) = limit;
+            cpu_guest(x->cpu, IDTR_BASE) = base;
+        }
+        return;
+    case 7:
+        invlpg(x, insn);
+        return;
+    default:
+        exec_raise(x, VECTOR_UD);
+    }
+}
+
+static void swapgs(struct exec *x)
+{
+    uint64_t *kernel = &x->cpu->vmx.msr[MSR_SLOT_IA32_KERNEL_GS_BASE];
+    uint64_t base = cpu_guest(x->cpu, GS_BASE);
+    interp_require_cpl0(x);
+    cpu_guest(x->cpu, GS_BASE) = *kernel;
+    *kernel = base;
+}
+
+// CLAC and STAC.
+static void set_ac(struct exec *x, uint64_t value)
+{
+    if (!interp_has(x, VMX_FEATURE_SMAP) || cpu_cpl(x->cpu) != 0) {
+        exec_raise(x, VECTOR_UD);
+        return;
+    }
+    interp_set_flags(x, RFLAGS_AC, value);
+}
+
+// Waiting for a store to a monitored line may end at any time, so MWAIT ends at once.
+static void monitor_or_mwait(struct exec *x)
+{
+    if (cpu_cpl(x->cpu) != 0 || !interp_has(x, VMX_FEATURE_MONITOR)) {
+        exec_raise(x, VECTOR_UD);
+    } else if ((x->cpu->vmx.gpr[VMX_RCX] & 0xFFFFFFFE) != 0) {
+        general_protection(x, 0);
+    }
+}
+
+static void pkru(struct exec *x, bool writes)
+{
+    uint64_t *gpr = x->cpu->vmx.gpr;
+    uint64_t used = gpr[VMX_RCX] | (writes ? gpr[VMX_RDX] : 0);
+    if ((cpu_guest(x->cpu, CR4) & CR4_PKE) == 0) {
+        exec_raise(x, VECTOR_UD);
+    } else if ((used & 0xFFFFFFFF) != 0) {
+        general_protection(x, 0);
+    } else if (writes) {
+        x->cpu->vmx.pkru = (uint32_t)gpr[VMX_RAX];
+        x->flush = FLUSH_ALL;
+    } else {
+        interp_set_edx_eax(x, x->cpu->vmx.pkru);
+    }
+}
+
+// 0F 01 with a register: the second byte as a whole is the opcode.
+static void group7_register(struct exec *x, const struct insn *insn)
+{
+    switch ((insn->reg & 7) << 3 | (insn->rm & 7) | 0xC0) {
+    case 0xC8:
+    case 0xC9:
+        monitor_or_mwait(x);
+        return;
+    case 0xCA:
+        set_ac(x, 0);
+        return;
+    case 0xCB:
+        set_ac(x, RFLAGS_AC);
+        return;
+    case 0xD0:
+        interp_xgetbv(x);
+        return;
+    case 0xD1:
+        interp_xsetbv(x);
+        return;
+    case 0xE8: // SERIALIZE
+        return;
+    case 0xEE:
+        pkru(x, false);
+        return;
+    case 0xEF:
+        pkru(x, true);
+        return;
+    case 0xF8:
+        swapgs(x);
+        return;
+    case 0xF9:
+        interp_rdtscp(x);
+        return;
+    default:
+        exec_raise(x, VECTOR_UD);
+    }
+}
+
+void interp_group7(struct exec *x, const struct insn *insn)
+{
+    if ((insn->reg & 7) == 4) {
+        require_umip(x);
+        interp_smsw(x, insn);
+    } else if ((insn->reg & 7) == 6) {
+        interp_lmsw(x, insn);
+    } else if (insn->mod == 3) {
+        group7_register(x, insn);
+    } else {
+        group7_memory(x, insn);
+    }
+}

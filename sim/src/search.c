@@ -1,0 +1,213 @@
+#include "search.h"
+
+#include <string.h>
+
+#include "access.h"
+
+enum {
+    SLICE_WORK = 1 << 19, // bytes looked at in one slice, with
+    WALK_WORK = 256,      // this much for finding out where bytes are
+    SPAN_MAX = 1 << 16,   // bytes looked at in one go
+};
+
+// What lies at an address of the searched space: bytes, or a gap.
+struct span {
+    const uint8_t *host; // NULL: a gap
+    uint64_t len;        // from the address on
+    uint64_t before;     // a gap's bytes before the address; for bytes 0
+};
+
+struct cursor {
+    struct access access;
+    struct target_search *search;
+    int64_t work;
+};
+
+// Physical memory: RAM and ROM are bytes; everything else, empty space too, is a gap.
+static struct span physical_span(struct memory *memory, uint64_t guest_phys)
+{
+    uint64_t begin = 0;
+    uint64_t end = UINT64_MAX;
+    for (size_t i = 0; i < memory->num_regions; i++) {
+        const struct region *region = &memory->regions[i];
+        uint64_t offset = guest_phys - region->base;
+        if (offset < region->size && region->host) {
+            return (struct span){region->host + offset, region->size - offset, 0};
+        }
+        if (offset < region->size) {
+            return (struct span){NULL, region->size - offset, offset};
+        }
+        if (region->base > guest_phys) {
+            end = region->base;
+            break;
+        }
+        begin = region->base + region->size;
+    }
+    return (struct span){NULL, end - guest_phys, guest_phys - begin};
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+// A gap found by a walk: all that the entry which stopped it covers, or the hole between the
+// canonical halves.
+static struct span walk_gap(const struct mmu_walk *walk, uint64_t linear)
+{
+    struct span gap = {NULL, walk->contiguous != 0 ? walk->contiguous : 1, 0};
+    if (walk->page_size != 0) {
+        gap.before = linear & (walk->page_size - 1);
+    } else if (walk->fault == MMU_FAULT_NON_CANONICAL) {
+        uint64_t lower_half = UINT64_C(1) << (mmu_linear_bits(walk->mode) - 1);
+        gap.before = linear - lower_half;
+    }
+    return gap;
+}
+
+static struct span linear_span(struct cursor *cursor, uint64_t linear)
+{
+    struct mmu_walk walk;
+    if (!mmu_locate(&cursor->access.registers, &cursor->access.memory, linear, &walk)) {
+        return walk_gap(&walk, linear);
+    }
+    struct span span = physical_span(&cursor->access.machine->memory, walk.guest_phys);
+    uint64_t in_page = walk.page_size != 0 ? linear & (walk.page_size - 1) : span.before;
+    span.len = least(span.len, walk.contiguous);
+    span.before = least(span.before, in_page);
+    return span;
+}
+
+static struct span span_at(struct cursor *cursor, uint64_t address)
+{
+    cursor->work -= WALK_WORK;
+    struct target_address where = cursor->search->where;
+    if (where.space == TARGET_PHYSICAL) {
+        return physical_span(&cursor->access.machine->memory, address);
+    }
+    where.address = address;
+    struct segment_linear linear;
+    if (access_linear(&cursor->access, &where, &linear) != STATUS_SUCCESS) {
+        return (struct span){NULL, 1, 0};
+    }
+    struct span span = linear_span(cursor, linear.linear);
+    span.len = least(span.len, linear.length);
+    return span;
+}
+
+// Does the pattern stand at address, without a gap in it?
+static bool matches(struct cursor *cursor, uint64_t address)
+{
+    const struct target_search *search = cursor->search;
+    uint32_t done = 0;
+    while (done < search->pattern_len) {
+        if (address + done < address) {
+            return false;
+        }
+        struct span span = span_at(cursor, address + done);
+        uint32_t part = (uint32_t)least(span.len, search->pattern_len - done);
+        if (!span.host || memcmp(span.host, search->pattern + done, part) != 0) {
+            return false;
+        }
+        done += part;
+    }
+    return true;
+}
+
+// Moves on to the first candidate at least `distance` (not 0) further. False past the end.
+static bool advance(struct target_search *search, uint64_t distance)
+{
+    if (search->step == 0) {
+        return false;
+    }
+    uint64_t steps = (distance - 1) / search->step + 1;
+    uint64_t left =
+        search->start <= search->end ? search->end - search->next : search->next - search->end;
+    if (steps > left / search->step) {
+        return false;
+    }
+    uint64_t move = steps * search->step;
+    search->next += search->start <= search->end ? move : -move;
+    return true;
+}
+
+// Upwards through bytes that lie together: every candidate that lies in them as a whole. Returns
+// the match's offset, or *out_len, the length of what can hold no match at a candidate.
+static uint64_t scan(const struct target_search *search, const uint8_t *bytes, uint64_t len,
+                     uint64_t *out_len)
+{
+    uint64_t candidates = len - search->pattern_len + 1;
+    *out_len = candidates;
+    if (search->step == 1) {
+        const uint8_t *hit = memmem(bytes, len, search->pattern, search->pattern_len);
+        return hit ? (uint64_t)(hit - bytes) : UINT64_MAX;
+    }
+    uint64_t step = search->step != 0 ? search->step : candidates;
+    for (uint64_t at = 0; at < candidates; at += step) {
+        if (memcmp(bytes + at, search->pattern, search->pattern_len) == 0) {
+            return at;
+        }
+    }
+    return UINT64_MAX;
+}
+
+// Looks at the next candidates. STATUS_PENDING: none of them matches, and there are more.
+static enum pulse_status search_on(struct cursor *cursor, uint64_t *out_address)
+{
+    struct target_search *search = cursor->search;
+    bool is_upwards = search->start <= search->end;
+    struct span span = span_at(cursor, search->next);
+    uint64_t done = 1;
+    if (!span.host) {
+        if (!search->ignore_gaps) {
+            return STATUS_INVALID_TRANSLATION;
+        }
+        done = is_upwards ? span.len : span.before + 1;
+    } else if (is_upwards && span.len >= search->pattern_len) {
+        uint64_t len = least(span.len, SPAN_MAX);
+        len = least(len, search->end - search->next + search->pattern_len);
+        uint64_t hit = scan(search, span.host, len, &done);
+        cursor->work -= (int64_t)len;
+        *out_address = search->next + hit;
+        if (hit != UINT64_MAX) {
+            return STATUS_SUCCESS;
+        }
+    } else if (matches(cursor, search->next)) {
+        *out_address = search->next;
+        return STATUS_SUCCESS;
+    }
+    return advance(search, done) ? STATUS_PENDING : STATUS_NOT_FOUND;
+}
+
+static enum pulse_status begin(const struct machine *machine, struct target_search *search)
+{
+    const uint64_t in_page = MEMORY_PAGE_SIZE - 1;
+    if (search->where.space == TARGET_PHYSICAL &&
+        search->start >> machine->memory.max_phys_bits != 0) {
+        return STATUS_INVALID_ADDRESS;
+    }
+    search->started = true;
+    search->next = search->start;
+    if (search->page_wise_end && search->start != search->end) {
+        search->end = search->start < search->end ? search->end | in_page : search->end & ~in_page;
+    }
+    return STATUS_SUCCESS;
+}
+
+enum pulse_status search_slice(struct machine *machine, struct target_search *search,
+                               uint64_t *out_address)
+{
+    if (!search->started) {
+        enum pulse_status status = begin(machine, search);
+        if (status != STATUS_SUCCESS) {
+            return status;
+        }
+    }
+    struct cursor cursor = {.search = search, .work = SLICE_WORK};
+    access_begin(&cursor.access, machine, search->where.root);
+    enum pulse_status status = STATUS_PENDING;
+    while (status == STATUS_PENDING && cursor.work > 0) {
+        status = search_on(&cursor, out_address);
+    }
+    return status;
+}

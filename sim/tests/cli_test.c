@@ -1,0 +1,159 @@
+// The command line of pulsim: what is wrong is said in one line, with exit code 2 for wrong usage
+// and 1 for what the host refuses.
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "program.h"
+
+struct cli_case {
+    const char *sentence;
+    const char *args[6];
+    int code;
+    const char *says; // on standard output when the code is 0, otherwise on standard error
+};
+
+#define LONG_PATH                                                                                  \
+    "/tmp/0123456789012345678901234567890123456789012345678901234567890123456789"                  \
+    "0123456789012345678901234567890123456789"
+
+static struct cli_case cases[] = {
+    {"help", {"--help"}, 0, "Usage: pulsim COMMAND"},
+    {"version", {"--version"}, 0, "pulsim 0.1.0\n"},
+    {"help of serve", {"serve", "--help"}, 0, "--poll-interval=MICROSECONDS"},
+    {"version of serve", {"serve", "--version"}, 0, "pulsim 0.1.0\n"},
+    {"help of targets", {"targets", "--help"}, 0, "Usage: pulsim COMMAND"},
+    {"help of check", {"check", "--help"}, 0, "Usage: pulsim COMMAND"},
+    {"targets", {"targets"}, 0, "long64"},
+    {"bugs", {"serve", "--bug", "list"}, 0, "silence-after=N"},
+
+    {"nothing", {NULL}, 2, "Usage: pulsim COMMAND"},
+    {"an unknown command", {"simulate"}, 2, "there is no command 'simulate'"},
+    {"an unknown option", {"serve", "--no-such-option"}, 2, "unrecognized option"},
+    {"an unknown option of the program", {"--no-such-option"}, 2, "there is no command"},
+    {"an option without its argument", {"serve", "--udp"}, 2, "requires an argument"},
+    {"a word too many", {"serve", "long64"}, 2, "'long64' is not an option"},
+    {"targets with an argument", {"targets", "long64"}, 2, "takes no argument"},
+    {"check without a file", {"check"}, 2, "takes one target file"},
+    {"check with two files", {"check", "a.yaml", "b.yaml"}, 2, "takes one target file"},
+
+    {"an address without a port", {"serve", "--udp=127.0.0.1"}, 2, "not HOST:PORT"},
+    {"an address without a host", {"serve", "--udp=:5000"}, 2, "not an IPv4 address"},
+    {"an empty port", {"serve", "--tcp=127.0.0.1:"}, 2, "not HOST:PORT"},
+    {"a port with letters", {"serve", "--tcp=127.0.0.1:50x"}, 2, "not HOST:PORT"},
+    {"a port that is too high", {"serve", "--tcp=127.0.0.1:65536"}, 2, "not HOST:PORT"},
+    {"a port with too many digits", {"serve", "--udp=127.0.0.1:000001"}, 2, "not HOST:PORT"},
+    {"a host name", {"serve", "--udp=example:50100"}, 2, "not an IPv4 address"},
+    {"an octet that is too high", {"serve", "--udp=127.0.0.256:1"}, 2, "not an IPv4 address"},
+    {"a bad IPv6 address", {"serve", "--udp=[::g]:1"}, 2, "not an IPv6 address"},
+    {"a host that is too long", {"serve", "--udp=" LONG_PATH ":1"}, 2, "too long"},
+    {"an empty path", {"serve", "--unix="}, 2, "empty"},
+    {"a path that is too long", {"serve", "--unix=" LONG_PATH}, 2, "too long"},
+    {"a remote IPv4 address", {"serve", "--udp=0.0.0.0:0"}, 2, "--allow-remote permits it"},
+    {"a remote IPv6 address", {"serve", "--tcp=[::]:0"}, 2, "--allow-remote permits it"},
+    {"an address of nobody here",
+     {"serve", "--allow-remote", "--udp=192.0.2.1:0"},
+     1,
+     "udp 192.0.2.1:0: Cannot assign requested address"},
+    {"a path that is nowhere",
+     {"serve", "--unix=/no/such/directory/socket"},
+     1,
+     "No such file or directory"},
+    {"a link that is nowhere",
+     {"serve", "--pty=/no/such/directory/line"},
+     1,
+     "No such file or directory"},
+    {"a good endpoint before a bad one",
+     {"serve", "--udp=127.0.0.1:0", "--unix=/no/such/directory/socket"},
+     1,
+     "No such file or directory"},
+
+    {"an unknown target", {"serve", "--target=long128"}, 2, "neither a built-in target"},
+    {"a missing target file", {"serve", "--target=/no/such/file.yaml"}, 1, "/no/such/file.yaml"},
+    {"a missing file to check", {"check", "/no/such/file.yaml"}, 1, "/no/such/file.yaml"},
+    {"an unknown protocol", {"serve", "--protocol=3"}, 2, "not 1, 2 or any"},
+    {"an unknown compatibility", {"serve", "--compat=other"}, 2, "pulse-2018-client"},
+    {"an unknown way to run", {"serve", "--run=fast"}, 2, "not free or lockstep"},
+    {"a poll interval in words", {"serve", "--poll-interval=soon"}, 2, "not a number"},
+    {"a negative poll interval", {"serve", "--poll-interval=-1"}, 2, "not a number"},
+    {"a poll interval without end", {"serve", "--poll-interval=1000001"}, 2, "not a number"},
+    {"no peers", {"serve", "--max-peers=0"}, 2, "room for one"},
+    {"peers in words", {"serve", "--max-peers=8x"}, 2, "not a number"},
+    {"an empty seed", {"serve", "--seed="}, 2, "not a number"},
+    {"an unknown bug", {"serve", "--bug=none"}, 2, "there is no bug 'none'"},
+    {"a bug without its argument", {"serve", "--bug=truncate"}, 2, "needs =N"},
+    {"a bug with a superfluous argument", {"serve", "--bug=silence=1"}, 2, "takes no argument"},
+    {"a bug whose argument is too high", {"serve", "--bug=lose=101"}, 2, "from 0 to 100"},
+};
+
+enum { NUM_CASES = NUM_OF(cases) };
+
+// argp says what is wrong with an option's form in a line of its own and refers to --help in
+// another.
+static bool is_short(const char *text)
+{
+    const char *newline = strchr(text, '\n');
+    return newline && (newline[1] == '\0' || strncmp(newline + 1, "Try ", 4) == 0);
+}
+
+static void exits_and_says(void **state)
+{
+    const struct cli_case *row = *state;
+    struct program_end end;
+    program_run(row->args, &end);
+    if (end.code != row->code) {
+        fail_msg("exit code %d, standard error: %s", end.code, end.err);
+    }
+    const char *said = row->code == 0 ? end.out : end.err;
+    const char *other = row->code == 0 ? end.err : end.out;
+    if (!strstr(said, row->says)) {
+        fail_msg("it said: %s", said);
+    }
+    assert_string_equal(other, "");
+    assert_true(row->code == 0 || is_short(said) || strcmp(row->sentence, "nothing") == 0);
+}
+
+static void serves_what_the_options_allow(void **state)
+{
+    (void)state;
+    static const char *const args[] = {"--tcp=[::1]:0",        "--udp=0.0.0.0:0",
+                                       "--allow-remote",       "--protocol=2",
+                                       "--max-peers=1",        "--run=lockstep",
+                                       "--poll-interval=1000", "--compat=pulse-2018-client",
+                                       "--target=long64",      NULL};
+    struct program program;
+    struct link link;
+    program_start(&program, args);
+    assert_memory_equal(program.listening[0], "tcp [::1]:", 10);
+    link_open(&link, &program, 1);
+    link_ping(&link, 1);
+    link_close(&link);
+    program_finish(&program);
+}
+
+static void the_default_is_udp_50100(void **state)
+{
+    (void)state;
+    static const char *const args[] = {NULL};
+    static const char *const again[] = {"serve", NULL};
+    struct program program;
+    struct program_end end;
+    program_start(&program, args);
+    assert_string_equal(program.listening[0], "udp 127.0.0.1:50100");
+    program_run(again, &end);
+    assert_int_equal(end.code, 1);
+    assert_string_equal(end.err, "pulsim: udp 127.0.0.1:50100: Address already in use\n");
+    program_finish(&program);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[NUM_CASES + 2];
+    for (size_t i = 0; i < NUM_CASES; i++) {
+        tests[i] = (struct CMUnitTest){cases[i].sentence, exits_and_says, NULL, NULL, &cases[i]};
+    }
+    tests[NUM_CASES] = (struct CMUnitTest)cmocka_unit_test(serves_what_the_options_allow);
+    tests[NUM_CASES + 1] = (struct CMUnitTest)cmocka_unit_test(the_default_is_udp_50100);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
