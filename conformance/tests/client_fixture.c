@@ -1,0 +1,39 @@
+#include "client_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "transport.h"
+
+void client_open(struct client *client, const struct client_options *options)
+{
+    fake_start(&client->fake, options->type, options->on_packet, options->user);
+    struct connection_options connection = {.endpoint = client->fake.endpoint,
+                                            .protocol = options->version,
+                                            .timeout_ms = options->timeout_ms};
+    PULSE_STATUS status = connection_open(&connection, &client->connection);
+    assert_int_equal(status, PULSE_STATUS_SUCCESS);
+    client->engine = client->connection.engine;
+}
+
+void client_close(struct client *client)
+{
+    connection_close(&client->connection);
+    fake_stop(&client->fake);
+}
+
+int64_t now_ms(void)
+{
+    return clock_now() / 1000000;
+}
+
+void answer_nothing(struct fake *fake, const uint8_t *packet, size_t len)
+{
+    (void)fake;
+    (void)packet;
+    (void)len;
+}
