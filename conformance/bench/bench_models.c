@@ -66,7 +66,8 @@ static struct guest *guest_new(void)
     if (!guest) {
         errx(EXIT_FAILURE, "out of memory");
     }
-    memset(guest->memory + NUM_TABLES * PAGE, FILLER, NUM_PAGES * PAGE);
+    memset(guest->memory, FILLER, sizeof(guest->memory));
+    memset(guest->memory, 0, (size_t)NUM_TABLES * PAGE);
     for (size_t table = 0; table < NUM_TABLES - 1; table++) {
         set_entry(guest, table, 0, (table + 1) * PAGE);
     }

@@ -105,7 +105,7 @@ bool rsp_expand(struct rsp *rsp)
         bool is_run = rsp->reply[i] == '*' && i != 0 && i + 1 < rsp->len;
         size_t times = is_run ? (size_t)(rsp->reply[i + 1] - RUN_BIAS) : 1;
         const char *letter = rsp->reply + i - is_run;
-        fits = len + times < RSP_MAX;
+        fits = times < RSP_MAX - len;
         if (fits) {
             memset(expanded + len, *letter, times);
             len += times;

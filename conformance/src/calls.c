@@ -44,7 +44,7 @@ struct call_info {
 #define OPTIONAL(type, name, word, otherwise)  type name;
 #define DEFAULTED(type, name, otherwise)       type name;
 #define KEYED(type, name, key)                 type name;
-#define INOUT(type, name, word)                struct { type value; bool null; } name;
+#define IN_OUT(type, name, word)               struct { type value; bool null; } name;
 #define OUT(type, name)                        struct { type value; bool null; } name;
 #define COUNT(type, name)                      struct { type value; bool null; } name;
 #define NUMBERS_OUT(type, name, count)         struct { type value[count]; bool null; } name;
@@ -75,7 +75,7 @@ struct call_info {
         args->name = (type)words_optional(words, word, MAX_OF(type), otherwise);
 #define DEFAULTED(type, name, otherwise)       args->name = otherwise;
 #define KEYED(type, name, key)                 args->name = (type)words_keyed(words, key, MAX_OF(type));
-#define INOUT(type, name, word)                args->name.value = (type)words_number(words, word, MAX_OF(type));
+#define IN_OUT(type, name, word)               args->name.value = (type)words_number(words, word, MAX_OF(type));
 #define READ_BUFFER(type, name, length, moved) args->length = (type)words_room(words, MAX_OF(type), &args->name);
 #define WRITE_BUFFER(type, name, length, word)                                                     \
         words_data(words, word, &args->name);                                                      \
@@ -105,7 +105,7 @@ struct call_info {
 #define DEFAULTED(type, name, otherwise)                                                           \
         args->name = (type)json_args_optional(json, #name, MAX_OF(type), otherwise);
 #define KEYED(type, name, key)                 args->name = (type)json_args_number(json, #name, MAX_OF(type));
-#define INOUT(type, name, word)                                                                    \
+#define IN_OUT(type, name, word)                                                                   \
         args->name.value = (type)json_args_pointer(json, #name, MAX_OF(type), &args->name.null);
 #define OUT(type, name)                        args->name.null = json_args_null(json, #name);
 #define COUNT(type, name)                      args->name.null = json_args_null(json, #name);
@@ -146,7 +146,7 @@ struct call_info {
 #define OPTIONAL(type, name, word, otherwise)  , args->name
 #define DEFAULTED(type, name, otherwise)       , args->name
 #define KEYED(type, name, key)                 , args->name
-#define INOUT(type, name, word)                POINTER(name)
+#define IN_OUT(type, name, word)               POINTER(name)
 #define OUT(type, name)                        POINTER(name)
 #define COUNT(type, name)                      POINTER(name)
 #define NUMBERS_OUT(type, name, count)         ARRAY(name)
@@ -181,7 +181,7 @@ static void put_buffer(json_t *object, const char *name, const struct buffer *bu
         (void)args;                                                                                \
         (void)success;                                                                             \
         (void)object;
-#define INOUT(type, name, word)   IF_SHOWN(name) json_put_number(object, #name, (uint64_t)args->name.value);
+#define IN_OUT(type, name, word)  IF_SHOWN(name) json_put_number(object, #name, (uint64_t)args->name.value);
 #define OUT(type, name)           IF_SHOWN(name) json_put_number(object, #name, (uint64_t)args->name.value);
 #define COUNT(type, name)         if (!args->name.null) json_put_number(object, #name, args->name.value);
 #define NUMBERS_OUT(type, name, count)                                                             \
@@ -222,7 +222,7 @@ static const char *const usages[] = {
 #define NUMBER(type, name, word)               " " word
 #define OPTIONAL(type, name, word, otherwise)  " [" word "]"
 #define KEYED(type, name, key)                 " [" key "=VALUE]"
-#define INOUT(type, name, word)                " " word
+#define IN_OUT(type, name, word)               " " word
 #define READ_BUFFER(type, name, length, moved) " LEN"
 #define WRITE_BUFFER(type, name, length, word) " " word
 #define CONTEXT_IN(name, mask)                 " REG=VALUE..."

@@ -88,9 +88,8 @@ static PULSE_STATUS status_of_errno(int error)
 
 static void begin_stream(struct pulse_transport *transport)
 {
-    bool is_v2 = transport->version == PROTOCOL_V2;
-    frame_reader_init(&transport->reader, transport->buffer, BUFFER_SIZE,
-                      packet_max(transport->version), is_v2 ? FRAME_RESCAN : FRAME_SKIP);
+    frame_reader_init(&transport->reader, transport->buffer, BUFFER_SIZE, PACKET_MAX, FRAME_RESCAN);
+    transport_set_version(transport, transport->version);
 }
 
 PULSE_STATUS TransportResetConnection(PPS_TRANSPORT pTransport)

@@ -64,7 +64,7 @@ static uint32_t wdbgexts_move(struct pulse_engine *engine, const struct window *
     if (out_moved != NULL) {
         *out_moved = moved;
     }
-    return status == PULSE_STATUS_SUCCESS && moved == window->len ? WINDBG_TRUE : WINDBG_FALSE;
+    return status == PULSE_STATUS_SUCCESS ? WINDBG_TRUE : WINDBG_FALSE;
 }
 
 // NOLINTBEGIN(readability-identifier-naming): the names of the header

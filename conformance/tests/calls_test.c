@@ -279,7 +279,7 @@ static json_t *expected_outputs(const struct row *row)
 static json_t *run_row(const struct row *row, PPS_ENGINE engine)
 {
     char *text = strdup(row->words);
-    char *word_list[32];
+    char *word_list[32] = {0};
     struct words words = words_of(text, word_list);
     const struct call_info *info = call_by_command(word_list[0], row->version);
     assert_non_null(info);
@@ -329,25 +329,37 @@ static void test_row(void **state)
 
 // --- all rows -------------------------------------------------------------------------------
 
+static bool has_row(const char *command)
+{
+    size_t len = strlen(command);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strcspn(rows[i].words, " ") == len && strncmp(rows[i].words, command, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The facades have a test of their own.
+static bool is_facade(const char *command)
+{
+    return strncmp(command, "dbgeng-", 7) == 0 || strncmp(command, "wdbgexts-", 9) == 0;
+}
+
+static const char *const commands[] = {
+#define CALL(tag, command, name, function, versions, result) command,
+#include "calls.def"
+};
+
 static void test_every_call_has_a_row(void **state)
 {
     (void)state;
-    static const char *const commands[] = {
-#define CALL(tag, command, name, function, versions, result) command,
-#include "calls.def"
-    };
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        size_t len = strlen(commands[i]);
-        bool is_facade =
-            strncmp(commands[i], "dbgeng-", 7) == 0 || strncmp(commands[i], "wdbgexts-", 9) == 0;
-        bool found = is_facade;
-        for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]) && !found; r++) {
-            found =
-                strcspn(rows[r].words, " ") == len && strncmp(rows[r].words, commands[i], len) == 0;
-        }
+        bool found = is_facade(commands[i]) || has_row(commands[i]);
         if (!found) {
-            fail_msg("no row for %s", commands[i]);
+            print_error("no row for %s\n", commands[i]);
         }
+        assert_true(found);
     }
 }
 

@@ -10,6 +10,7 @@
 
 enum {
     SHORT_TIMEOUT_MS = 40,  // where silence is expected
+    LATE_TIMEOUT_MS = 1000, // where an answer comes to a repeat
     LONG_TIMEOUT_MS = 5000, // where an answer is
 };
 

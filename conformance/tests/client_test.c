@@ -190,14 +190,15 @@ static void test_row(void **state)
     assert_int_equal(run.code, row->code);
 }
 
+static const char *const commands[] = {
+#define CALL(tag, command, name, function, versions, result) command,
+#include "calls.def"
+};
+
 static void test_help_names_every_call(void **state)
 {
     (void)state;
     static struct run run;
-    static const char *const commands[] = {
-#define CALL(tag, command, name, function, versions, result) command,
-#include "calls.def"
-    };
     char *arguments[] = {(char *)(uintptr_t) "pulsim-client", (char *)(uintptr_t) "--help", NULL};
     run_program(arguments, &run);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

@@ -116,13 +116,13 @@ static void take_packet(struct fake *fake, const uint8_t *packet, size_t len)
     fake->on_packet(fake, packet, len);
 }
 
-// Waits for fd or the end; false at the end.
+// Waits for fd or the end; false when it has come and all that came before is read.
 static bool wait_for(const struct fake *fake, int fd)
 {
     struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = fake->wake[0], .events = POLLIN}};
     while (poll(fds, 2, -1) < 0) {
     }
-    return fds[1].revents == 0;
+    return fds[0].revents != 0;
 }
 
 static void serve_datagrams(struct fake *fake)
@@ -136,7 +136,7 @@ static void serve_datagrams(struct fake *fake)
         if (len < 0) {
             continue;
         }
-        connect(fake->listener, (struct sockaddr *)&from, size);
+        (void)connect(fake->listener, (struct sockaddr *)&from, size);
         take_packet(fake, packet, (size_t)len);
     }
 }
@@ -251,4 +251,10 @@ void fake_hang_up(struct fake *fake)
     shutdown(fake->peer, SHUT_RDWR);
     close(fake->peer);
     fake->peer = -1;
+}
+
+bool fake_is_stopping(const struct fake *fake)
+{
+    struct pollfd wake = {.fd = fake->wake[0], .events = POLLIN};
+    return poll(&wake, 1, 0) > 0;
 }

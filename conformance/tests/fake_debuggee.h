@@ -47,6 +47,8 @@ void fake_stop(struct fake *fake);
 void fake_send(struct fake *fake, const uint8_t *packet, size_t len);
 void fake_send_raw(struct fake *fake, const uint8_t *bytes, size_t len);
 void fake_reply(struct fake *fake, const uint8_t *request, struct packet *reply);
+// True once fake_stop has been called.
+bool fake_is_stopping(const struct fake *fake);
 // Ends the stream.
 void fake_hang_up(struct fake *fake);
 

@@ -334,7 +334,7 @@ static void test_end(void **state)
     struct client client;
     open_memory(&client, &memory, row->version, pttPipe);
     uint64_t moved = 99;
-    PULSE_STATUS status = row->transfer(client.engine, bytes, 3 * 61408, &moved);
+    PULSE_STATUS status = row->transfer(client.engine, bytes, UINT64_C(3) * 61408, &moved);
     client_close(&client);
     assert_int_equal(status, row->status);
     assert_int_equal(moved, row->moved);

@@ -165,6 +165,18 @@ static void test_a_refusing_udp_port_is_a_failed_read(void **state)
     client_close(&client);
 }
 
+// The system tells of a refusal with the next send; it must not be taken for that one's.
+static void test_an_old_refusal_is_not_the_next_sends(void **state)
+{
+    (void)state;
+    struct client client;
+    open_client(&client, pttNet, answer_nothing);
+    fake_stop(&client.fake);
+    assert_int_equal(send(client.connection.transport->fd, "", 1, 0), 1);
+    assert_int_equal(PsPing(client.engine), PULSE_STATUS_READ_FAILED);
+    client_close(&client);
+}
+
 static void test_a_refused_send_is_a_failed_write(void **state)
 {
     (void)state;
@@ -327,59 +339,89 @@ static void test_null_pointers_of_engines_and_transports(void **state)
     EngDestroyEngine(engine);
 }
 
-static void check_null_calls(PPS_ENGINE engine)
+static void check_all_refused(const PULSE_STATUS *statuses, size_t count)
 {
-    uint8_t byte = 0;
-    uint16_t word = 0;
-    uint32_t long_pattern = 4097;
-    uint64_t moved = 9;
-    PS_CTX_EXT extended;
-    PS_CACHE_TYPE cache = pctUncacheable;
-    static PS_BREAK_POINT_INFO breakpoints[PS_MAX_BREAK_POINTS];
-    static PS_BREAK_POINT_FILTER_INFO filters[PS_MAX_BREAK_POINT_FILTERS];
-    static uint8_t pattern[8192];
-    const PULSE_STATUS statuses[] = {
-        PsGetStateInfo(engine, NULL),
-        PsGetCpuInfo(engine, NULL, &byte),
-        PsGetCpuInfo(engine, &byte, NULL),
-        PsGetTargetInfo(engine, NULL),
-        PsGetContext(engine, NULL, 1, NULL),
-        PsSetContext(engine, NULL, 1),
-        PsGetExtendedContext(engine, NULL, 0, &moved),
-        PsGetExtendedContext(engine, &extended, 0, NULL),
-        PsSetExtendedContext(engine, NULL, 1),
-        PsCpuId(engine, 0, 0, NULL),
-        PsReadMsr(engine, 0, NULL),
-        PsReadVirtualMemory(engine, 0, 0, 0, NULL, 1, NULL),
-        PsWriteVirtualMemory(engine, 0, 0, 0, NULL, 1, NULL),
-        PsReadLinearMemory(engine, 0, 0, NULL, 1, NULL),
-        PsWriteLinearMemory(engine, 0, 0, NULL, 1, NULL),
-        PsReadPhysicalMemory(engine, 0, NULL, 0, NULL),
-        PsWritePhysicalMemory(engine, 0, NULL, 1, &moved),
-        PsReadIo(engine, 0, 1, NULL, 1, NULL),
-        PsWriteIo(engine, 0, 1, NULL, 1, NULL),
-        PsReadMmioVirtual(engine, 0, 0, 0, 1, NULL, &byte, 1, NULL),
-        PsReadMmioVirtual(engine, 0, 0, 0, 1, &cache, NULL, 1, NULL),
-        PsWriteMmioVirtual(engine, 0, 0, 0, 1, NULL, &byte, 1, NULL),
-        PsReadMmioLinear(engine, 0, 0, 1, NULL, &byte, 1, NULL),
-        PsWriteMmioLinear(engine, 0, 0, 1, &cache, NULL, 1, NULL),
-        PsReadMmioPhysical(engine, 0, 1, NULL, &byte, 1, NULL),
-        PsWriteMmioPhysical(engine, 0, 1, NULL, &byte, 1, NULL),
-        PsSearchVirtualMemory(engine, 0, 0, 0, 1, NULL, 1, 1, 0, NULL),
-        PsSearchLinearMemory(engine, 0, 0, 1, pattern, 0, 1, 0, NULL),
-        PsSearchPhysicalMemory(engine, 0, 1, pattern, long_pattern, 1, 0, NULL),
-        PsWalkPageVirtual(engine, 0, 0, 0, NULL),
-        PsWalkPageLinear(engine, 0, 0, NULL),
-        PsAddBreakPointFilter(engine, 1, NULL, NULL),
-        PsGetBreakPointInfo(engine, NULL, 1, &word, NULL),
-        PsGetBreakPointInfo(engine, breakpoints, 1, NULL, &word),
-        PsGetBreakPointFilterInfo(engine, NULL, 1, 0, &word),
-        PsGetBreakPointFilterInfo(engine, filters, 1, 0, NULL),
-    };
-    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+    for (size_t i = 0; i < count; i++) {
         assert_int_equal(statuses[i], PULSE_STATUS_INVALID_PARAMETER);
     }
+}
+
+#define CHECK_REFUSED(...)                                                                         \
+    do {                                                                                           \
+        const PULSE_STATUS statuses[] = {__VA_ARGS__};                                             \
+        check_all_refused(statuses, sizeof(statuses) / sizeof(statuses[0]));                       \
+    } while (0)
+
+static void check_null_registers(PPS_ENGINE engine)
+{
+    uint8_t byte = 0;
+    uint64_t mask = 1;
+    PS_CTX_EXT extended;
+    CHECK_REFUSED(PsGetStateInfo(engine, NULL), PsGetCpuInfo(engine, NULL, &byte),
+                  PsGetCpuInfo(engine, &byte, NULL), PsGetTargetInfo(engine, NULL),
+                  PsGetContext(engine, NULL, 1, NULL), PsSetContext(engine, NULL, 1),
+                  PsGetExtendedContext(engine, NULL, 0, &mask),
+                  PsGetExtendedContext(engine, &extended, 0, NULL),
+                  PsSetExtendedContext(engine, NULL, 1), PsCpuId(engine, 0, 0, NULL),
+                  PsReadMsr(engine, 0, NULL));
+}
+
+static void check_null_memory(PPS_ENGINE engine)
+{
+    uint64_t moved = 9;
+    CHECK_REFUSED(PsReadVirtualMemory(engine, 0, 0, 0, NULL, 1, NULL),
+                  PsWriteVirtualMemory(engine, 0, 0, 0, NULL, 1, NULL),
+                  PsReadLinearMemory(engine, 0, 0, NULL, 1, NULL),
+                  PsWriteLinearMemory(engine, 0, 0, NULL, 1, NULL),
+                  PsReadPhysicalMemory(engine, 0, NULL, 0, NULL),
+                  PsWritePhysicalMemory(engine, 0, NULL, 1, &moved),
+                  PsReadIo(engine, 0, 1, NULL, 1, NULL), PsWriteIo(engine, 0, 1, NULL, 1, NULL));
     assert_int_equal(moved, 0);
+}
+
+static void check_null_mmio(PPS_ENGINE engine)
+{
+    uint8_t byte = 0;
+    uint64_t moved = 9;
+    PS_CACHE_TYPE cache = pctUncacheable;
+    CHECK_REFUSED(PsReadMmioVirtual(engine, 0, 0, 0, 1, NULL, &byte, 1, &moved),
+                  PsReadMmioVirtual(engine, 0, 0, 0, 1, &cache, NULL, 1, NULL),
+                  PsWriteMmioVirtual(engine, 0, 0, 0, 1, NULL, &byte, 1, NULL),
+                  PsReadMmioLinear(engine, 0, 0, 1, NULL, &byte, 1, NULL),
+                  PsWriteMmioLinear(engine, 0, 0, 1, &cache, NULL, 1, NULL),
+                  PsReadMmioPhysical(engine, 0, 1, NULL, &byte, 1, NULL),
+                  PsWriteMmioPhysical(engine, 0, 1, NULL, &byte, 1, NULL));
+    assert_int_equal(moved, 0);
+}
+
+static void check_null_searches(PPS_ENGINE engine)
+{
+    static uint8_t pattern[PATTERN_MAX + 1];
+    CHECK_REFUSED(PsSearchVirtualMemory(engine, 0, 0, 0, 1, NULL, 1, 1, 0, NULL),
+                  PsSearchLinearMemory(engine, 0, 0, 1, pattern, 0, 1, 0, NULL),
+                  PsSearchPhysicalMemory(engine, 0, 1, pattern, sizeof(pattern), 1, 0, NULL),
+                  PsWalkPageVirtual(engine, 0, 0, 0, NULL), PsWalkPageLinear(engine, 0, 0, NULL));
+}
+
+static void check_null_breakpoints(PPS_ENGINE engine)
+{
+    static PS_BREAK_POINT_INFO breakpoints[PS_MAX_BREAK_POINTS];
+    static PS_BREAK_POINT_FILTER_INFO filters[PS_MAX_BREAK_POINT_FILTERS];
+    uint16_t count = 0;
+    CHECK_REFUSED(PsAddBreakPointFilter(engine, 1, NULL, NULL),
+                  PsGetBreakPointInfo(engine, NULL, 1, &count, NULL),
+                  PsGetBreakPointInfo(engine, breakpoints, 1, NULL, &count),
+                  PsGetBreakPointFilterInfo(engine, NULL, 1, 0, &count),
+                  PsGetBreakPointFilterInfo(engine, filters, 1, 0, NULL));
+}
+
+static void check_null_calls(PPS_ENGINE engine)
+{
+    check_null_registers(engine);
+    check_null_memory(engine);
+    check_null_mmio(engine);
+    check_null_searches(engine);
+    check_null_breakpoints(engine);
 }
 
 static void test_null_pointers_of_calls_send_nothing(void **state)
@@ -438,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_a_long_name_is_refused),
         cmocka_unit_test(test_interfaces_are_named_not_counted),
         cmocka_unit_test(test_a_refusing_udp_port_is_a_failed_read),
+        cmocka_unit_test(test_an_old_refusal_is_not_the_next_sends),
         cmocka_unit_test(test_a_refused_send_is_a_failed_write),
         cmocka_unit_test(test_a_send_that_does_not_end_is_a_timeout_and_then_a_lost_connection),
         cmocka_unit_test(test_a_reset_connection_works_again),

@@ -276,12 +276,13 @@ static struct rule rules[] = {
 static void test_rule(void **state)
 {
     const struct rule *rule = *state;
-    bool is_silent = rule->status == NO_PACKET || rule->answer == answer_to_the_second_resend;
+    bool is_late = rule->answer == answer_to_the_second_resend;
+    uint32_t late = is_late ? LATE_TIMEOUT_MS : LONG_TIMEOUT_MS;
     struct client client;
     client_open(&client, &(struct client_options){
                              .type = pttNet,
                              .version = PROTOCOL_V1,
-                             .timeout_ms = is_silent ? SHORT_TIMEOUT_MS : LONG_TIMEOUT_MS,
+                             .timeout_ms = rule->status == NO_PACKET ? SHORT_TIMEOUT_MS : late,
                              .on_packet = rule->answer,
                          });
     PULSE_STATUS status = rule->call(client.engine);

@@ -133,7 +133,7 @@ static void test_refusal(void **state)
 {
     const struct refusal *row = *state;
     char text[128];
-    char *list[16];
+    char *list[16] = {0};
     (void)snprintf(text, sizeof(text), "%s", row->words);
     struct words words = {.at = list};
     for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {

@@ -195,6 +195,77 @@ static void the_target_info_says_what_is_served(void **state)
     conversation_free(talk);
 }
 
+// A well-formed request, all zeros, is an invalid packet exactly when its type is said not to be
+// served.
+static void what_the_target_info_leaves_out_is_an_invalid_packet(void **state)
+{
+    (void)state;
+    struct conversation *talk = conversation_new(DEBUGGEE_V2, false);
+    say(talk, 0, "02 00 4600 ID");
+    uint8_t served[16];
+    memcpy(served, talk->sent[0].bytes + 32, sizeof(served));
+    conversation_free(talk);
+    for (size_t i = 0; i < NUM_OF(layouts); i++) {
+        static uint8_t request[64];
+        const struct layout *layout = &layouts[i];
+        if (layout->version != 2 || layout->class != 0) {
+            continue;
+        }
+        talk = begin(V2, LISTS);
+        memcpy(request, (uint8_t[]){2, 0, (uint8_t)layout->type, 0, 1}, 5);
+        debuggee_receive(&talk->debuggee, &talk->peers[0], request, layout->size);
+        assert_int_equal(talk->num_sent, 1);
+        const uint8_t *reply = talk->sent[0].bytes;
+        bool is_invalid = reply[2] == 1 && memcmp(reply + 8, "\x31\0\0\xC0", 4) == 0;
+        bool is_served = served[layout->type / 8] >> layout->type % 8 & 1;
+        assert_int_equal(is_invalid, !is_served);
+        conversation_free(talk);
+    }
+}
+
+static void what_the_target_refuses_is_a_status(void **state)
+{
+    (void)state;
+    static const char *const requests[] = {
+        "02 00 0100 ID 00*8",
+        "02 00 0200 ID 00*8",
+        "02 00 0300 ID 00*9",
+        "02 00 0400 ID 00*9",
+        "02 00 0500 ID 00*18 01 00*3",
+        "02 00 0600 ID 00*18 01 00*3 55",
+        "02 00 0700 ID 00*16 01 00*3",
+        "02 00 0800 ID 00*16 01 00*3 55",
+        "02 00 0900 ID 00*8 01 00*3",
+        "02 00 0A00 ID 00*8 01 00*3 55",
+        "02 00 0B00 ID 60 00 01 00*3 01 00",
+        "02 00 0C00 ID 60 00 01 00*3 01 00 55",
+        "02 00 0F00 ID 00*8",
+        "02 00 1000 ID 00*8",
+        "02 00 1400 ID 74 01 00 00",
+        "02 00 1500 ID 74 01 00 00 00*8",
+        "02 00 1900 ID 00*18",
+        "02 00 1A00 ID 00*16",
+        "02 00 1B00 ID 00*18",
+        "02 00 1C00 ID 00*16",
+        "02 00 1F00 ID",
+        "02 02 0000 ID",
+        "02 02 0100 ID",
+        "02 02 0200 ID",
+        "02 02 0300 ID 01 00*7",
+        "02 02 0400 ID",
+    };
+    for (size_t i = 0; i < NUM_OF(requests); i++) {
+        struct conversation *talk = begin(V2, STOPPED);
+        talk->target.fail = STATUS_INSUFFICIENT_RESOURCES;
+        say_and_expect(talk, 0, requests[i], "02 01 0100 ID 02 00 00 C0 00*4");
+        conversation_free(talk);
+    }
+    struct conversation *talk = begin(V1, STOPPED);
+    talk->target.fail = STATUS_INSUFFICIENT_RESOURCES;
+    say_and_expect(talk, 0, "01 00 0300 ID 00*8", "01 01 0100 ID 08 00 00 C0 00*4");
+    conversation_free(talk);
+}
+
 // What a client of both versions sees when it asks a debuggee of each for the target info.
 static void negotiation_shows_in_byte_0_of_the_reply(void **state)
 {
@@ -365,6 +436,8 @@ int main(void)
         cmocka_unit_test(a_request_of_another_length_is_an_invalid_packet),
         cmocka_unit_test(a_count_that_does_not_fit_the_length_is_an_invalid_packet),
         cmocka_unit_test(the_target_info_says_what_is_served),
+        cmocka_unit_test(what_the_target_info_leaves_out_is_an_invalid_packet),
+        cmocka_unit_test(what_the_target_refuses_is_a_status),
         cmocka_unit_test(negotiation_shows_in_byte_0_of_the_reply),
         cmocka_unit_test(packets_of_other_classes_and_short_ones_are_dropped),
         cmocka_unit_test(packets_over_the_largest_are_dropped),

@@ -35,7 +35,8 @@ struct cpu {
     struct runner *runner; // the Unicorn side; NULL until the CPU first runs
 };
 
-// Shorthand for a field of the guest-state area: cpu_guest(cpu, RIP).
+// A field of the guest-state area, to read or to assign: cpu_guest(cpu, RIP).
+// NOLINTNEXTLINE(readability-identifier-naming): it stands where a member would
 #define cpu_guest(cpu, name) ((cpu)->vmx.vmcs.field[VMCS_GUEST_##name])
 
 #endif

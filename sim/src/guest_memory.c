@@ -5,9 +5,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-// What a region means for a run of bytes that lies in it.
-enum transfer { TRANSFER_READ, TRANSFER_WRITE };
-
 void memory_init(struct memory *memory, unsigned max_phys_bits)
 {
     *memory = (struct memory){.max_phys_bits = max_phys_bits};
@@ -158,21 +155,39 @@ static unsigned piece_size(uint64_t offset, size_t len)
     return size;
 }
 
-static void device_transfer(struct region *region, uint64_t offset, uint8_t *bytes, size_t len,
-                            enum transfer way)
+// A device region that nobody answers for behaves like empty space.
+static uint64_t device_read(struct region *region, uint64_t offset, unsigned size)
+{
+    return region->ops ? region->ops->read(region->device, offset, size) : UINT64_MAX;
+}
+
+static void device_write(struct region *region, uint64_t offset, unsigned size, uint64_t value)
+{
+    if (region->ops) {
+        region->ops->write(region->device, offset, size, value);
+    }
+}
+
+static void device_read_bytes(struct region *region, uint64_t offset, uint8_t *bytes, size_t len)
 {
     while (len != 0) {
         unsigned size = piece_size(offset, len);
-        uint64_t value = UINT64_MAX;
-        if (way == TRANSFER_WRITE) {
-            memcpy(&value, bytes, size);
-            if (region->ops) {
-                region->ops->write(region->device, offset, size, value);
-            }
-        } else {
-            value = region->ops ? region->ops->read(region->device, offset, size) : value;
-            memcpy(bytes, &value, size);
-        }
+        uint64_t value = device_read(region, offset, size);
+        memcpy(bytes, &value, size);
+        offset += size;
+        bytes += size;
+        len -= size;
+    }
+}
+
+static void device_write_bytes(struct region *region, uint64_t offset, const uint8_t *bytes,
+                               size_t len)
+{
+    while (len != 0) {
+        unsigned size = piece_size(offset, len);
+        uint64_t value = 0;
+        memcpy(&value, bytes, size);
+        device_write(region, offset, size, value);
         offset += size;
         bytes += size;
         len -= size;
@@ -184,7 +199,7 @@ static void region_read(struct region *region, uint64_t offset, uint8_t *bytes, 
     if (region->host) {
         memcpy(bytes, region->host + offset, len);
     } else {
-        device_transfer(region, offset, bytes, len, TRANSFER_READ);
+        device_read_bytes(region, offset, bytes, len);
     }
 }
 
@@ -238,12 +253,7 @@ static void region_write(struct region *region, uint64_t offset, const uint8_t *
     if (region->kind == REGION_RAM) {
         ram_write(region, offset, bytes, len);
     } else if (region->kind == REGION_DEVICE) {
-        uint8_t piece[64];
-        for (size_t done = 0; done < len; done += sizeof(piece)) {
-            size_t part = len - done < sizeof(piece) ? len - done : sizeof(piece);
-            memcpy(piece, bytes + done, part);
-            device_transfer(region, offset + done, piece, part, TRANSFER_WRITE);
-        }
+        device_write_bytes(region, offset, bytes, len);
     }
 }
 

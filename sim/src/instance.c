@@ -20,6 +20,7 @@ struct instance *instance_new(struct server *server)
         free(instance);
         return NULL;
     }
+    machine->instance = server->next_instance++;
     machine->log = instance_log;
     machine->log_user = instance;
     *instance = (struct instance){
@@ -77,8 +78,8 @@ static uint64_t instance_sleep(struct instance *instance, uint64_t idle)
     uint64_t now = uv_hrtime();
     if (instance->asleep_since != 0) {
         uint64_t slept = at_most(now - instance->asleep_since, NANOSECONDS_NAP);
-        machine_run(instance->machine, at_most(slept, idle));
-        idle = instance->machine->running ? machine_idle_time(instance->machine) : UINT64_MAX;
+        machine_pass_time(instance->machine, at_most(slept, idle));
+        idle = machine_idle_time(instance->machine);
     }
     instance->asleep_since = idle == 0 ? 0 : now;
     return idle == UINT64_MAX ? UINT64_MAX : at_most(idle, NANOSECONDS_NAP);

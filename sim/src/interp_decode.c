@@ -513,6 +513,13 @@ bool insn_uses_stack(const struct insn *insn)
            (insn->map <= MAP_0F && pushes_or_pops(insn) && !insn_has_memory(insn));
 }
 
+bool insn_ends_block(const struct insn *insn)
+{
+    bool indirect = insn->opcode == 0xFF && digit_of(insn) == 2;
+    bool call = insn->map == MAP_ONE_BYTE && (insn->opcode == 0xE8 || indirect);
+    return call || is_repeated(insn);
+}
+
 size_t insn_operand_size(const struct insn *insn)
 {
     if ((insn->rex & REX_W) != 0) {

@@ -77,6 +77,10 @@ bool insn_modifies_memory(const struct insn *insn);
 // register.
 bool insn_uses_stack(const struct insn *insn);
 
+// Whether Unicorn's translated block ends with it, among the instructions that store: near CALL,
+// and string instructions with REP.
+bool insn_ends_block(const struct insn *insn);
+
 // Operand size of an instruction with the usual rule, and of one that pushes or pops.
 size_t insn_operand_size(const struct insn *insn);
 

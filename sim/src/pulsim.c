@@ -92,7 +92,7 @@ static bool build(struct pulsim *pulsim, const struct pulsim_options *options, c
     const char *reason = NULL;
     pulsim->machine = machine_new(target, &reason);
     if (!pulsim->machine) {
-        snprintf(error, error_size, "%s: %s", target->name, reason);
+        (void)snprintf(error, error_size, "%s: %s", target->name, reason);
         return false;
     }
     pulsim->machine->log = options->log;
@@ -118,12 +118,12 @@ struct pulsim *pulsim_new(const struct pulsim_options *options, char *error, siz
     }
     options = options ? options : &defaults;
     if (options->protocol < 0 || options->protocol > PROTOCOL_V2) {
-        snprintf(error, error_size, "protocol %d: not 1, 2 or 0", options->protocol);
+        (void)snprintf(error, error_size, "protocol %d: not 1, 2 or 0", options->protocol);
         return NULL;
     }
     struct pulsim *pulsim = calloc(1, sizeof(*pulsim));
     if (!pulsim) {
-        snprintf(error, error_size, "out of memory");
+        (void)snprintf(error, error_size, "out of memory");
         return NULL;
     }
     if (!build(pulsim, options, error, error_size)) {
@@ -333,8 +333,8 @@ static bool memory_equal(const struct memory *a, const struct memory *b)
 
 static bool cpu_equal(const struct cpu *a, const struct cpu *b)
 {
-    return memcmp(&a->vmx, &b->vmx, sizeof(a->vmx)) == 0 &&
-           memcmp(&a->fpu, &b->fpu, sizeof(a->fpu)) == 0 && a->shut_down == b->shut_down;
+    return vmx_cpu_equal(&a->vmx, &b->vmx) && memcmp(&a->fpu, &b->fpu, sizeof(a->fpu)) == 0 &&
+           a->shut_down == b->shut_down;
 }
 
 bool pulsim_equal(const struct pulsim *a, const struct pulsim *b)

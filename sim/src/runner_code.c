@@ -58,7 +58,7 @@ static bool enter_page(struct engine *engine, uint64_t pc)
     }
     bool watched = breakpoints_in_page(&engine->machine->breakpoints, window->guest_phys) ||
                    has_debug_addresses(engine->cpu);
-    uint8_t pass = INSN_PLAIN | INSN_REPEATED;
+    uint8_t pass = INSN_PLAIN;
     pass |= fpu_is_free(engine->cpu) ? INSN_FPU : 0;
     engine->code_page = pc >> MEMORY_PAGE_SHIFT;
     engine->code_phys = window->guest_phys;
@@ -202,6 +202,18 @@ static bool class_may_run(struct engine *engine, enum insn_class class, uint64_t
     }
     engine->stop = STOP_SENSITIVE;
     return false;
+}
+
+bool code_is_used_up(struct engine *engine, uint64_t pc)
+{
+    uint64_t count = 0;
+    struct insn insn;
+    if (pc >> MEMORY_PAGE_SHIFT != engine->code_page) {
+        return false;
+    }
+    code_decode(engine, &insn);
+    uc_reg_read(engine->uc, insn.address_32 ? UC_X86_REG_ECX : UC_X86_REG_RCX, &count);
+    return insn_classify(&insn) == INSN_REPEATED && count == 0;
 }
 
 bool code_may_run(struct engine *engine, uint64_t pc, uint32_t size)

@@ -12,15 +12,18 @@ static void stop(struct engine *engine, enum engine_stop why)
     uc_emu_stop(engine->uc);
 }
 
-// Before every instruction. With REP before every element.
+// Before every instruction. With REP before every element, and once more when none is left.
 static void on_code(uc_engine *uc, uint64_t pc, uint32_t size, void *user)
 {
     struct engine *engine = user;
     if (engine->stop != STOP_NONE) {
         return;
     }
+    bool repeats = engine->pc == pc;
     engine->pc = pc;
+    engine->size = size;
     if (engine->left == engine->floor) {
+        engine->repeats = repeats;
         stop(engine, STOP_LIMIT);
         return;
     }
@@ -30,11 +33,15 @@ static void on_code(uc_engine *uc, uint64_t pc, uint32_t size, void *user)
     }
     bool known = pc >> MEMORY_PAGE_SHIFT == engine->code_page &&
                  (engine->marks[pc & PAGE_MASK] & engine->pass) != 0;
-    if (!known && !code_may_run(engine, pc, size)) {
-        uc_emu_stop(uc);
+    if (known) {
+        engine->left--;
         return;
     }
-    engine->left--;
+    if (!code_may_run(engine, pc, size)) {
+        uc_emu_stop(uc);
+    } else if (!repeats || !code_is_used_up(engine, pc)) {
+        engine->left--;
+    }
 }
 
 // Unicorn asks for a page to translate. Only the page of RIP is fetched from for certain: it may
@@ -57,6 +64,17 @@ static void on_fetch(struct engine *engine, uint64_t linear)
     }
 }
 
+// A store into code that may have been translated. The run ends behind the instruction, so that
+// nothing stale is executed and the translator meets no poison that nobody has looked for.
+static void note_code_store(struct engine *engine)
+{
+    struct insn insn;
+    code_decode(engine, &insn);
+    engine->ends_block = insn_ends_block(&insn);
+    engine->again = true;
+    uc_emu_stop(engine->uc);
+}
+
 // A store of a CPU begins: `len` bytes in one page of a window that allows it.
 static void note_store(struct engine *engine, uint64_t linear, size_t len)
 {
@@ -71,9 +89,8 @@ static void note_store(struct engine *engine, uint64_t linear, size_t len)
     }
     memory_touch(&engine->machine->memory, window->guest_phys + offset);
     if ((flags & PAGE_CODE) != 0) {
+        note_code_store(engine);
         runner_code_changed(engine->machine, window->guest_phys + offset, len);
-        engine->again = true;
-        uc_emu_stop(engine->uc);
     }
 }
 
@@ -297,7 +314,27 @@ static void begin_run(struct engine *engine)
     engine->forget = false;
     engine->undo_len = 0;
     engine->code_page = UINT64_MAX; // breakpoints and CR0 may have changed
-    engine->pc = cpu_guest(engine->cpu, RIP);
+    engine->pc = UINT64_MAX;
+    engine->repeats = false;
+}
+
+// Unicorn stopped behind an instruction within a translated block: RIP is still that of the
+// instruction. At the end of a block it is right.
+static void finish_code_store(struct engine *engine)
+{
+    uint64_t *rip = &cpu_guest(engine->cpu, RIP);
+    engine->stop = STOP_AGAIN;
+    if (*rip == engine->pc && !engine->ends_block) {
+        *rip += engine->size;
+    }
+}
+
+// A repeated instruction is over with its last element, not when Unicorn looks for another.
+static void finish_repeat(struct engine *engine)
+{
+    if (engine->repeats && code_is_used_up(engine, engine->pc)) {
+        engine->pc += engine->size;
+    }
 }
 
 static void end_run(struct engine *engine, uc_err error)
@@ -309,7 +346,10 @@ static void end_run(struct engine *engine, uc_err error)
         state_forget_exception(engine);
     }
     if (engine->stop == STOP_NONE && engine->again) {
-        engine->stop = STOP_AGAIN;
+        finish_code_store(engine);
+    }
+    if (engine->stop == STOP_LIMIT) {
+        finish_repeat(engine);
     }
     if (engine->stop == STOP_NONE && error != UC_ERR_OK) {
         engine->stop = STOP_FAILED;

@@ -70,12 +70,15 @@ struct engine {
     // The run.
     enum engine_stop stop;
     struct exception exception;
-    bool again;     // code was written: this run must end before the next instruction
-    bool forget;    // Unicorn has raised an exception
-    bool resume;    // RFLAGS.RF was set: no instruction breakpoint at the first instruction
-    uint64_t pc;    // of the instruction under way, or stopped at
-    uint64_t left;  // instructions of the request that are still to be executed
-    uint64_t floor; // what `left` is when this run ends
+    bool again;      // code was written: this run must end before the next instruction
+    bool ends_block; // ... and Unicorn itself says which one that is
+    bool forget;     // Unicorn has raised an exception
+    bool resume;     // RFLAGS.RF was set: no instruction breakpoint at the first instruction
+    uint64_t pc;     // of the instruction under way, or stopped at
+    uint32_t size;   // of that instruction, as Unicorn says
+    bool repeats;    // stopped within, or at the end of, a repeated instruction
+    uint64_t left;   // instructions of the request that are still to be executed
+    uint64_t floor;  // what `left` is when this run ends
 
     // The code page under way.
     uint64_t code_page; // page number; UINT64_MAX: none
@@ -142,6 +145,9 @@ bool code_is_stopped(struct engine *engine, uint64_t pc, uint64_t guest_phys);
 
 // The instruction under way, at engine->pc.
 void code_decode(struct engine *engine, struct insn *out);
+
+// Whether the repeated instruction at pc, which was under way before, has no element left.
+bool code_is_used_up(struct engine *engine, uint64_t pc);
 
 // runner_map.c: windows.
 struct window *window_find(struct engine *engine, uint64_t linear);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "instance.h"
 #include "session.h"
@@ -12,6 +13,8 @@
 #include "trace.h"
 
 static const int end_signals[] = {SIGINT, SIGTERM};
+#define NANOSECONDS_S UINT64_C(1000000000)
+
 enum { NUM_END_SIGNALS = sizeof(end_signals) / sizeof(end_signals[0]) };
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -88,8 +91,21 @@ static bool open_endpoints(struct server *server)
     return true;
 }
 
+// Another number with each start; in lockstep, where the same requests get the same replies, with
+// each seed.
+static uint64_t first_instance(const struct server_options *options)
+{
+    struct timespec now;
+    if (!options->free_running) {
+        return options->bugs.random + 1;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * NANOSECONDS_S + (uint64_t)now.tv_nsec;
+}
+
 static bool server_open(struct server *server)
 {
+    server->next_instance = first_instance(server->options);
     if (!server_work_open(server)) {
         warn("the event loop cannot be set up");
         return false;

@@ -44,6 +44,7 @@ struct server {
     LIST_HEAD(, instance) instances;
     LIST_HEAD(, session) waiting; // sessions that hold packets back
     uint64_t num_sessions;        // so far
+    uint64_t next_instance;       // number of the machine that is built next
     struct endpoint **endpoints;  // as in options
     uv_loop_t loop;
     uv_signal_t signals[2]; // SIGINT, SIGTERM
@@ -52,10 +53,7 @@ struct server {
     int tick_fd;            // timer of the poll interval; -1: none
     uv_poll_t tick;
     bool tick_armed;
-    bool ticking;          // what was held back is being answered
-    bool lingering;        // polls instead of sleeping, until linger_until
-    uint64_t linger_until; // host nanoseconds
-    unsigned linger_not;   // so many packets must come before lingering is tried again
+    bool ticking; // what was held back is being answered
 };
 
 // Serves until SIGINT or SIGTERM. Returns the exit code; a failure is reported on standard error.
@@ -65,10 +63,6 @@ int server_run(const struct server_options *options);
 
 // There may be something to do between polls.
 void server_wake(struct server *server);
-
-// A packet was served. A peer that asks again at once is answered sooner when the loop polls for a
-// moment before it sleeps; one that does not soon costs nothing.
-void server_linger(struct server *server);
 
 // Feeds what sessions hold back, as far as that may be fed now.
 void server_drain(struct server *server);

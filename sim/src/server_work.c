@@ -10,22 +10,11 @@
 enum {
     NANOSECONDS_MS = 1000000,
     NANOSECONDS_S = 1000000000,
-    LINGER_NS = 50000,   // about what falling asleep and waking up cost, with the peer's own time
-    LINGER_PENALTY = 64, // packets without lingering, after it was in vain
 };
 
 static void on_nap_over(uv_timer_t *timer)
 {
     server_wake(timer->data);
-}
-
-static bool is_lingering(struct server *server)
-{
-    if (server->lingering && uv_hrtime() > server->linger_until) {
-        server->lingering = false;
-        server->linger_not = LINGER_PENALTY;
-    }
-    return server->lingering;
 }
 
 static void on_work(uv_idle_t *idle)
@@ -37,9 +26,6 @@ static void on_work(uv_idle_t *idle)
     {
         uint64_t wanted = instance_work(instance);
         delay = wanted < delay ? wanted : delay;
-    }
-    if (is_lingering(server)) {
-        delay = 0;
     }
     if (delay != 0) {
         uv_idle_stop(idle);
@@ -54,19 +40,6 @@ static void on_work(uv_idle_t *idle)
 void server_wake(struct server *server)
 {
     uv_idle_start(&server->work, on_work);
-}
-
-void server_linger(struct server *server)
-{
-    if (server->linger_not > 0) {
-        server->linger_not--;
-        return;
-    }
-    server->linger_until = uv_hrtime() + LINGER_NS;
-    if (!server->lingering) {
-        server->lingering = true;
-        server_wake(server);
-    }
 }
 
 void server_drain(struct server *server)

@@ -137,7 +137,6 @@ void session_receive(struct session *session, const uint8_t *packet, size_t len)
     } else {
         instance_receive(session->instance, session, packet, len);
     }
-    server_linger(server);
 }
 
 // The next packet that may be fed now: the oldest, or during a search the oldest urgent one.

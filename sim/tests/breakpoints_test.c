@@ -58,7 +58,7 @@ static void the_table_holds_1024(void **state)
     (void)state;
     uint16_t id = 0;
     for (unsigned i = 1; i <= 1024; i++) {
-        assert_int_equal(set(i * 16), i);
+        assert_int_equal(set(UINT64_C(16) * i), i);
     }
     assert_int_equal(breakpoints_set(&table, 0, &id), STATUS_BREAKPOINT_TABLE_FULL);
     assert_int_equal(breakpoints_set(&table, 16, &id), STATUS_SUCCESS);

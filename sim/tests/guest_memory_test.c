@@ -83,7 +83,7 @@ static void a_region_must_fit(void **state)
     assert_false(memory_add(memory, REGION_RAM, 0x6800, 0x1000));
     assert_false(memory_add(memory, REGION_RAM, 0x7000, 0x800));
     assert_false(memory_add(memory, REGION_RAM, 0x7000, 0));
-    assert_false(memory_add(memory, REGION_RAM, (UINT64_C(1) << 36) - PAGE, 2 * PAGE));
+    assert_false(memory_add(memory, REGION_RAM, (UINT64_C(1) << 36) - PAGE, UINT64_C(2) * PAGE));
     assert_false(memory_add(memory, REGION_RAM, UINT64_C(1) << 36, PAGE));
     assert_false(memory_add(memory, REGION_RAM, 0x7000, UINT64_MAX - 0xFFF));
     assert_true(memory_add(memory, REGION_RAM, (UINT64_C(1) << 36) - PAGE, PAGE));

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "program.h"
+#include "client.h"
 #include "protocol/bytes.h"
 
 enum { LONGEST = 20000 };
@@ -17,13 +17,13 @@ static uint8_t reply[PACKET_MAX + 1];
 
 // Good bytes that end whatever a receiver believes it is inside of, then a ping. What comes before
 // its reply answers the garbage.
-static void expect_answer(struct link *link, uint32_t id)
+static void expect_answer(struct client *client, uint32_t id)
 {
     uint8_t ping[PACKET_HEADER_SIZE];
     size_t len = request_simple(CLASS_REQUEST, 0, id, ping);
-    link_send(link, ping, len);
+    client_send(client, ping, len);
     do {
-        assert_true(link_receive(link, reply) > 0);
+        assert_true(client_receive(client, reply) > 0);
     } while (packet_header_read(reply).id != id);
 }
 
@@ -32,20 +32,20 @@ static void odd_lengths(void **state)
     static const size_t lengths[] = {0, 1, 7, LONGEST};
     static const uint8_t fillings[] = {0x00, 0x01, 0x02, 0xAA, 0xAB, 0xFF};
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     for (size_t i = 0; i < NUM_OF(lengths) * NUM_OF(fillings); i++) {
         memset(bytes, fillings[i / NUM_OF(lengths)], LONGEST);
         size_t len = lengths[i % NUM_OF(lengths)];
-        if (link.is_stream && len > 1) {
-            link_send(&link, bytes, len);
-        } else if (!link.is_stream) {
-            assert_true(link_send_bytes(&link, bytes, len));
+        if (client.is_stream && len > 1) {
+            client_send(&client, bytes, len);
+        } else if (!client.is_stream) {
+            assert_true(client_send_bytes(&client, bytes, len));
         }
-        expect_answer(&link, (uint32_t)(0x5000 + i));
+        expect_answer(&client, (uint32_t)(0x5000 + i));
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -53,21 +53,21 @@ static void every_class_and_type(void **state)
 {
     enum { TYPES = 80 };
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     for (uint32_t i = 0; i < 2 * 8 * TYPES; i++) {
         size_t len = request_simple((uint8_t)(i / 2 % 8), (uint16_t)(i / 16), 0x10000 + i, bytes);
         bytes[0] = (uint8_t)(1 + i % 2);
         bool starts_the_machine = bytes[1] == CLASS_CONTROL;
         if (!starts_the_machine) {
-            link_send(&link, bytes, len);
+            client_send(&client, bytes, len);
         }
         if (i % 16 == 15) {
-            expect_answer(&link, 0x20000 + i);
+            expect_answer(&client, 0x20000 + i);
         }
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -83,19 +83,19 @@ static void lying_lengths(void **state)
                 {24, 29, 33}, {64, 28, 32}, {65, 28, 32}, {69, 18, 22}};
     static const uint32_t lies[] = {0, 1, 4096, 16384, 61410, 61440, 0x7FFFFFFF, 0xFFFFFFFF};
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     for (uint32_t i = 0; i < 2 * NUM_OF(rows) * NUM_OF(lies); i++) {
         size_t row = i / 2 % NUM_OF(rows);
         memset(bytes, 0, rows[row].size);
         request_simple(CLASS_REQUEST, rows[row].type, 0x10000 + i, bytes);
         bytes[0] = (uint8_t)(1 + i % 2);
         store_le(bytes + rows[row].offset, 4, lies[i / 2 / NUM_OF(rows)]);
-        link_send(&link, bytes, rows[row].size);
-        expect_answer(&link, 0x20000 + i);
+        client_send(&client, bytes, rows[row].size);
+        expect_answer(&client, 0x20000 + i);
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -103,9 +103,9 @@ static void lying_lengths(void **state)
 static void bad_frames(void **state)
 {
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     uint8_t ping[PACKET_HEADER_SIZE];
     uint8_t frame[32];
     size_t len = request_simple(CLASS_REQUEST, 0, 0x77, ping);
@@ -114,33 +114,33 @@ static void bad_frames(void **state)
         uint8_t spoilt[sizeof(frame)];
         memcpy(spoilt, frame, frame_len);
         spoilt[i] ^= 0x55;
-        assert_true(link_send_bytes(&link, spoilt, frame_len));
+        assert_true(client_send_bytes(&client, spoilt, frame_len));
         // A length that is now longer waits for more bytes: enough of them come.
         memset(bytes, 0, sizeof(bytes));
-        assert_true(link_send_bytes(&link, bytes, 512));
-        expect_answer(&link, (uint32_t)(0x1000 + i));
+        assert_true(client_send_bytes(&client, bytes, 512));
+        expect_answer(&client, (uint32_t)(0x1000 + i));
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
 static void half_frames(void **state)
 {
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
     uint8_t frame[64];
     uint8_t request[32];
     size_t len = request_read(1, 0x200000, 16, request);
     size_t frame_len = frame_write(request, len, frame, sizeof(frame));
     for (size_t cut = 0; cut < frame_len; cut++) {
-        link_open(&link, &program, 0);
-        assert_true(link_send_bytes(&link, frame, cut ? cut : 1));
-        link_close(&link);
+        client_open(&client, &program, 0);
+        assert_true(client_send_bytes(&client, frame, cut ? cut : 1));
+        client_close(&client);
     }
-    link_open(&link, &program, 0);
-    expect_answer(&link, 2);
-    link_close(&link);
+    client_open(&client, &program, 0);
+    expect_answer(&client, 2);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -148,20 +148,20 @@ static void half_frames(void **state)
 static void split_frames(void **state)
 {
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     uint8_t frame[64];
     uint8_t request[32];
     for (uint32_t cut = 1; cut < 20; cut++) {
         size_t len = request_read(cut, 0x200000, 16, request);
         size_t frame_len = frame_write(request, len, frame, sizeof(frame));
-        assert_true(link_send_bytes(&link, frame, cut));
-        assert_true(link_send_bytes(&link, frame + cut, frame_len - cut));
-        assert_int_equal(link_receive(&link, reply), 36);
+        assert_true(client_send_bytes(&client, frame, cut));
+        assert_true(client_send_bytes(&client, frame + cut, frame_len - cut));
+        assert_int_equal(client_receive(&client, reply), 36);
         assert_int_equal(packet_header_read(reply).id, cut);
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -170,19 +170,19 @@ static void peers_that_leave_with_answers_under_way(void **state)
 {
     enum { PEERS = 20, REQUESTS = 40, LENGTH = 61420 };
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
     for (uint32_t i = 0; i < PEERS; i++) {
-        link_open(&link, &program, 0);
+        client_open(&client, &program, 0);
         for (uint32_t id = 1; id <= REQUESTS; id++) {
             size_t len = request_read(id, 0x200000, LENGTH, bytes);
-            link_send(&link, bytes, len);
+            client_send(&client, bytes, len);
         }
-        link_close(&link);
+        client_close(&client);
     }
-    link_open(&link, &program, 0);
-    expect_answer(&link, 1);
-    link_close(&link);
+    client_open(&client, &program, 0);
+    expect_answer(&client, 1);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -191,24 +191,24 @@ static void peers_that_leave_during_a_search(void **state)
 {
     enum { PEERS = 10 };
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
     for (uint32_t i = 0; i < PEERS; i++) {
-        link_open(&link, &program, 0);
+        client_open(&client, &program, 0);
         memset(bytes, 0, 64);
         request_simple(CLASS_REQUEST, 24, 1, bytes);
         store_le(bytes + 16, 8, UINT64_C(0xFFFFFF)); // up to here
         store_le(bytes + 24, 4, 1);                  // step
         store_le(bytes + 29, 4, 8);                  // bytes of pattern
         memset(bytes + 33, 0xC3, 8);
-        link_send(&link, bytes, 41);
+        client_send(&client, bytes, 41);
         size_t len = request_simple(CLASS_REQUEST, 0, 2, bytes);
-        link_send(&link, bytes, len);
-        link_close(&link);
+        client_send(&client, bytes, len);
+        client_close(&client);
     }
-    link_open(&link, &program, 0);
-    expect_answer(&link, 1);
-    link_close(&link);
+    client_open(&client, &program, 0);
+    expect_answer(&client, 1);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -216,22 +216,22 @@ static void a_thousand_connections(void **state)
 {
     enum { CONNECTIONS = 1000 };
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
     for (uint32_t i = 0; i < CONNECTIONS; i++) {
-        link_open(&link, &program, 0);
+        client_open(&client, &program, 0);
         if (i % 3 == 1) {
-            assert_true(link_send_bytes(&link, "\xAB\x03\x08", 3));
+            assert_true(client_send_bytes(&client, "\xAB\x03\x08", 3));
         }
         if (i % 3 == 2) {
             size_t len = request_simple(CLASS_REQUEST, 0, i, bytes);
-            link_send(&link, bytes, len);
+            client_send(&client, bytes, len);
         }
-        link_close(&link);
+        client_close(&client);
     }
-    link_open(&link, &program, 0);
-    expect_answer(&link, 1);
-    link_close(&link);
+    client_open(&client, &program, 0);
+    expect_answer(&client, 1);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -240,19 +240,19 @@ static void an_oversized_datagram(void **state)
     (void)state;
     static uint8_t datagram[65507];
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, UDP, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     static const size_t lengths[] = {PACKET_MAX, PACKET_MAX + 1, sizeof(datagram)};
     for (size_t i = 0; i < NUM_OF(lengths); i++) {
         request_simple(CLASS_REQUEST, 0, 1, datagram);
-        assert_true(link_send_bytes(&link, datagram, lengths[i]));
+        assert_true(client_send_bytes(&client, datagram, lengths[i]));
     }
     // The longest packet that may be is answered, what is longer was dropped.
-    assert_int_equal(link_receive(&link, reply), 16);
+    assert_int_equal(client_receive(&client, reply), 16);
     assert_int_equal(packet_header_read(reply).id, 1);
-    link_ping(&link, 2);
-    link_close(&link);
+    client_ping(&client, 2);
+    client_close(&client);
     program_finish(&program);
 }
 

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "program.h"
+#include "client.h"
 #include "protocol/bytes.h"
 
 // What --bug is given, and what then comes in place of the good reply to a ping.
@@ -24,35 +24,35 @@ enum { PING_ID = 0x44332210, PING_REPLY = 16 };
 
 static uint8_t reply[PACKET_MAX + 1];
 
-static void send_ping(struct link *link)
+static void send_ping(struct client *client)
 {
     uint8_t ping[PACKET_HEADER_SIZE];
     size_t len = request_simple(CLASS_REQUEST, 0, PING_ID, ping);
-    link_send(link, ping, len);
+    client_send(client, ping, len);
 }
 
-static void start_with(struct program *program, struct link *link, enum transport transport,
+static void start_with(struct program *program, struct client *client, enum transport transport,
                        const char *bug)
 {
     const char *const args[] = {"--text", "--bug", bug, NULL};
     program_start_at(program, transport, args);
-    link_open(link, program, 0);
+    client_open(client, program, 0);
 }
 
 static void changes_a_reply(void **state)
 {
     const struct bug_case *row = *state;
     struct program program;
-    struct link link;
-    start_with(&program, &link, row->transport, row->bug);
-    send_ping(&link);
+    struct client client;
+    start_with(&program, &client, row->transport, row->bug);
+    send_ping(&client);
     for (unsigned i = 0; i < row->copies; i++) {
-        assert_int_equal(link_receive(&link, reply), row->len);
+        assert_int_equal(client_receive(&client, reply), row->len);
         assert_int_equal(reply[row->offset], row->byte);
     }
-    assert_string_equal(link.text, row->text ? row->text : "");
-    assert_true(link_is_quiet(&link));
-    link_close(&link);
+    assert_string_equal(client.text, row->text ? row->text : "");
+    assert_true(client_is_quiet(&client));
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -76,7 +76,7 @@ static struct bug_case reply_cases[] = {
 };
 
 // Lets a line of log text follow, which no bug stops: what came before it was the reply, if any.
-static void send_log_line(struct link *link)
+static void send_log_line(struct client *client)
 {
     uint8_t request[32];
     size_t len = request_simple(CLASS_REQUEST, 12, 0x99, request);
@@ -85,23 +85,23 @@ static void send_log_line(struct link *link)
     store_le(request + len + 6, 2, 1);
     // NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes on the wire
     memcpy(request + len + 8, "end\n", 4);
-    link_send(link, request, len + 12);
+    client_send(client, request, len + 12);
 }
 
 static void says_nothing(void **state)
 {
     const struct bug_case *row = *state;
     struct program program;
-    struct link link;
-    start_with(&program, &link, row->transport, row->bug);
+    struct client client;
+    start_with(&program, &client, row->transport, row->bug);
     for (unsigned i = 0; i < row->copies; i++) {
-        link_ping(&link, i);
+        client_ping(&client, i);
     }
-    send_ping(&link);
-    send_log_line(&link);
-    link_await_text(&link, "end\r\n");
-    assert_true(link_is_quiet(&link));
-    link_close(&link);
+    send_ping(&client);
+    send_log_line(&client);
+    client_await_text(&client, "end\r\n");
+    assert_true(client_is_quiet(&client));
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -120,18 +120,18 @@ static void spoils_a_frame(void **state)
     uint8_t want[64];
     uint8_t have[64];
     struct program program;
-    struct link link;
-    start_with(&program, &link, row->transport, row->bug);
+    struct client client;
+    start_with(&program, &client, row->transport, row->bug);
     size_t frame_len = frame_write(packet, sizeof(packet), want, sizeof(want));
     want[row->offset] = (uint8_t)(want[row->offset] ^ row->byte);
-    send_ping(&link);
-    send_ping(&link); // a repeat is answered in the same way
+    send_ping(&client);
+    send_ping(&client); // a repeat is answered in the same way
     size_t len = row->len ? row->len : frame_len;
     for (int i = 0; i < 2; i++) {
-        link_receive_bytes(&link, have, len);
+        client_receive_bytes(&client, have, len);
         assert_memory_equal(have, want, len);
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -147,14 +147,14 @@ static void hello_comes_first(void **state)
 {
     static const uint8_t hello[] = {1, 3, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF};
     struct program program;
-    struct link link;
-    start_with(&program, &link, *(enum transport *)*state, "hello");
-    send_ping(&link);
-    assert_int_equal(link_receive(&link, reply), sizeof(hello));
+    struct client client;
+    start_with(&program, &client, *(enum transport *)*state, "hello");
+    send_ping(&client);
+    assert_int_equal(client_receive(&client, reply), sizeof(hello));
     assert_memory_equal(reply, hello, sizeof(hello));
-    assert_int_equal(link_receive(&link, reply), PING_REPLY);
-    link_ping(&link, 1);
-    link_close(&link);
+    assert_int_equal(client_receive(&client, reply), PING_REPLY);
+    client_ping(&client, 1);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -168,21 +168,21 @@ static double seconds(void)
 static void late_replies_come_late(void **state)
 {
     struct program program;
-    struct link link;
-    start_with(&program, &link, *(enum transport *)*state, "late=40");
+    struct client client;
+    start_with(&program, &client, *(enum transport *)*state, "late=40");
     double before = seconds();
-    link_ping(&link, 1);
+    client_ping(&client, 1);
     assert_true(seconds() - before >= 0.039);
     // One that is still under way when its peer or the program goes is lost without harm.
-    send_ping(&link);
-    link_close(&link);
-    link_open(&link, &program, 0);
-    link_ping(&link, 2);
-    send_ping(&link);
-    send_log_line(&link);
-    link_await_text(&link, "end\r\n");
+    send_ping(&client);
+    client_close(&client);
+    client_open(&client, &program, 0);
+    client_ping(&client, 2);
+    send_ping(&client);
+    send_log_line(&client);
+    client_await_text(&client, "end\r\n");
     program_finish(&program);
-    link_close(&link);
+    client_close(&client);
 }
 
 static void bugs_act_together(void **state)
@@ -191,15 +191,15 @@ static void bugs_act_together(void **state)
     static const char *const args[] = {"--bug=long-reply", "--bug=wrong-id", "--bug=duplicate",
                                        NULL};
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, UDP, args);
-    link_open(&link, &program, 0);
-    send_ping(&link);
+    client_open(&client, &program, 0);
+    send_ping(&client);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(link_receive(&link, reply), 17);
+        assert_int_equal(client_receive(&client, reply), 17);
         assert_int_equal(reply[4], 0x11);
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -212,18 +212,18 @@ static void chance_follows_the_seed(void **state)
     uint8_t answered[RUNS][PINGS] = {{0}};
     for (size_t run = 0; run < RUNS; run++) {
         struct program program;
-        struct link link;
+        struct client client;
         program_start_at(&program, TCP, args);
-        link_open(&link, &program, 0);
+        client_open(&client, &program, 0);
         for (uint32_t id = 0; id < PINGS; id++) {
             uint8_t ping[PACKET_HEADER_SIZE];
             size_t len = request_simple(CLASS_REQUEST, 0, id, ping);
-            link_send(&link, ping, len);
+            client_send(&client, ping, len);
         }
-        send_log_line(&link);
-        size_t num = link_collect_until(&link, "end\r\n", answered[run], PINGS);
+        send_log_line(&client);
+        size_t num = client_collect_until(&client, "end\r\n", answered[run], PINGS);
         assert_in_range(num, 20, 80);
-        link_close(&link);
+        client_close(&client);
         program_finish(&program);
     }
     assert_memory_equal(answered[0], answered[1], PINGS);

@@ -92,7 +92,8 @@ static void all_extended_registers_go_both_ways(void **state)
     uint8_t pattern[EXTENDED_FULL_SIZE];
     rig_open(&rig, version, false);
     fill_pattern(pattern, extended_registers, NUM_EXTENDED_REGISTERS);
-    memcpy(pattern, "\x07\0\0\0\0\0\0\0", 8);
+    memset(pattern, 0, 8);
+    pattern[0] = 7; // XCR0: x87, SSE, AVX
     struct packet set = {.kind = PACKET_SET_EXTENDED_CONTEXT};
     struct packet get = {.kind = PACKET_GET_EXTENDED_CONTEXT};
     set.set_extended_context.mask = get.get_extended_context.mask = EXTENDED_FULL_MASK;

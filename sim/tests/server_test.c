@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "program.h"
+#include "client.h"
 
 #define UNUSED_RAM UINT64_C(0x200000) // of the target long64, to its end at 0x400000
 
@@ -19,15 +19,15 @@ static uint8_t reply[PACKET_MAX + 1];
 static void answers_both_versions(void **state)
 {
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
-    link_ping(&link, 0x1001);
+    client_open(&client, &program, 0);
+    client_ping(&client, 0x1001);
     static const uint8_t v1[] = {1, 0, 0, 0, 0x43, 0xA4, 0xF6, 0x0D};
     static const uint8_t v1_reply[16] = {1, 1, 0, 0, 0x43, 0xA4, 0xF6, 0x0D};
-    assert_int_equal(link_ask(&link, v1, sizeof(v1), reply), sizeof(v1_reply));
+    assert_int_equal(client_ask(&client, v1, sizeof(v1), reply), sizeof(v1_reply));
     assert_memory_equal(reply, v1_reply, sizeof(v1_reply));
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -35,19 +35,19 @@ static void passes_the_longest_packets(void **state)
 {
     static uint8_t bytes[PACKET_MAX - 20];
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     for (size_t i = 0; i < sizeof(bytes); i++) {
         bytes[i] = (uint8_t)(i * 7 ^ i >> 8);
     }
     size_t len = request_write(1, UNUSED_RAM, bytes, sizeof(bytes), packet);
-    assert_int_equal(link_ask(&link, packet, len, reply), 16);
+    assert_int_equal(client_ask(&client, packet, len, reply), 16);
     assert_int_equal(reply_number(reply, 8, 8), sizeof(bytes));
     len = request_read(2, UNUSED_RAM, sizeof(bytes), packet);
-    assert_int_equal(link_ask(&link, packet, len, reply), PACKET_MAX);
+    assert_int_equal(client_ask(&client, packet, len, reply), PACKET_MAX);
     assert_memory_equal(reply + 20, bytes, sizeof(bytes));
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -55,18 +55,18 @@ static void answers_a_burst_in_order(void **state)
 {
     enum { BURST = 16 };
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     for (uint32_t id = 1; id <= BURST; id++) {
         size_t len = request_simple(CLASS_REQUEST, 13, id, packet);
-        link_send(&link, packet, len);
+        client_send(&client, packet, len);
     }
     for (uint32_t id = 1; id <= BURST; id++) {
-        assert_int_equal(link_receive(&link, reply), 10);
+        assert_int_equal(client_receive(&client, reply), 10);
         assert_int_equal(packet_header_read(reply).id, id);
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -75,18 +75,18 @@ static void survives_a_peer_that_reads_late(void **state)
 {
     enum { REQUESTS = 300, LENGTH = 61420 };
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     for (uint32_t id = 1; id <= REQUESTS; id++) {
         size_t len = request_read(id, UNUSED_RAM, LENGTH, packet);
-        link_send(&link, packet, len);
+        client_send(&client, packet, len);
     }
     for (uint32_t id = 1; id <= REQUESTS; id++) {
-        assert_int_equal(link_receive(&link, reply), 20 + LENGTH);
+        assert_int_equal(client_receive(&client, reply), 20 + LENGTH);
         assert_int_equal(packet_header_read(reply).id, id);
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -137,18 +137,18 @@ static void endpoints_share_one_machine(void **state)
     (void)state;
     static const char *const args[] = {"--udp=127.0.0.1:0", "--tcp=127.0.0.1:0", NULL};
     struct program program;
-    struct link writer;
-    struct link reader;
+    struct client writer;
+    struct client reader;
     program_start(&program, args);
-    link_open(&writer, &program, 0);
-    link_open(&reader, &program, 1);
+    client_open(&writer, &program, 0);
+    client_open(&reader, &program, 1);
     size_t len = request_write(1, UNUSED_RAM, "shared", 6, packet);
-    link_ask(&writer, packet, len, reply);
+    client_ask(&writer, packet, len, reply);
     len = request_read(1, UNUSED_RAM, 6, packet);
-    assert_int_equal(link_ask(&reader, packet, len, reply), 26);
+    assert_int_equal(client_ask(&reader, packet, len, reply), 26);
     assert_memory_equal(reply + 20, "shared", 6);
-    link_close(&writer);
-    link_close(&reader);
+    client_close(&writer);
+    client_close(&reader);
     program_finish(&program);
 }
 
@@ -156,20 +156,20 @@ static void isolate_gives_each_peer_a_machine(void **state)
 {
     static const char *const args[] = {"--isolate", NULL};
     struct program program;
-    struct link writer;
-    struct link reader;
+    struct client writer;
+    struct client reader;
     program_start_at(&program, *(enum transport *)*state, args);
-    link_open(&writer, &program, 0);
-    link_open(&reader, &program, 0);
+    client_open(&writer, &program, 0);
+    client_open(&reader, &program, 0);
     size_t len = request_write(1, UNUSED_RAM, "mine", 4, packet);
-    link_ask(&writer, packet, len, reply);
+    client_ask(&writer, packet, len, reply);
     len = request_read(2, UNUSED_RAM, 4, packet);
-    link_ask(&reader, packet, len, reply);
+    client_ask(&reader, packet, len, reply);
     assert_memory_equal(reply + 20, "\0\0\0\0", 4);
-    link_ask(&writer, packet, len, reply);
+    client_ask(&writer, packet, len, reply);
     assert_memory_equal(reply + 20, "mine", 4);
-    link_close(&writer);
-    link_close(&reader);
+    client_close(&writer);
+    client_close(&reader);
     program_finish(&program);
 }
 
@@ -181,28 +181,28 @@ static void the_longest_silent_peer_is_forgotten(void **state)
     enum { PEERS = 3 };
     static const char *const args[] = {"--max-peers=2", NULL};
     struct program program;
-    struct link links[PEERS];
+    struct client clients[PEERS];
     program_start_at(&program, UDP, args);
     for (size_t i = 0; i < PEERS; i++) {
-        link_open(&links[i], &program, 0);
+        client_open(&clients[i], &program, 0);
     }
     size_t len = request_number(16, 1, UNUSED_RAM, 8, packet);
-    link_ask(&links[0], packet, len, reply);
+    client_ask(&clients[0], packet, len, reply);
     assert_int_equal(packet_header_read(reply).type, 0);
     len = request_number(17, 2, 1, 2, packet);
-    link_ask(&links[0], packet, len, reply);
+    client_ask(&clients[0], packet, len, reply);
     assert_int_equal(packet_header_read(reply).type, 0);
-    link_ping(&links[1], 1);
-    link_ask(&links[0], packet, len, reply);
-    link_ping(&links[2], 1); // forgets 1
-    link_ask(&links[0], packet, len, reply);
+    client_ping(&clients[1], 1);
+    client_ask(&clients[0], packet, len, reply);
+    client_ping(&clients[2], 1); // forgets 1
+    client_ask(&clients[0], packet, len, reply);
     assert_int_equal(packet_header_read(reply).type, 0);
-    link_ping(&links[1], 2); // forgets 2
-    link_ping(&links[2], 2); // forgets 0
-    link_ask(&links[0], packet, len, reply);
+    client_ping(&clients[1], 2); // forgets 2
+    client_ping(&clients[2], 2); // forgets 0
+    client_ask(&clients[0], packet, len, reply);
     assert_int_equal(packet_header_read(reply).type, 1);
     for (size_t i = 0; i < PEERS; i++) {
-        link_close(&links[i]);
+        client_close(&clients[i]);
     }
     program_finish(&program);
 }
@@ -241,11 +241,11 @@ static void a_stale_socket_is_replaced(void **state)
     close(fd);
     const char *const args[] = {"--unix", address.sun_path, NULL};
     struct program program;
-    struct link link;
+    struct client client;
     program_start(&program, args);
-    link_open(&link, &program, 0);
-    link_ping(&link, 1);
-    link_close(&link);
+    client_open(&client, &program, 0);
+    client_ping(&client, 1);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -268,11 +268,11 @@ static void a_dangling_link_is_replaced(void **state)
     assert_int_equal(symlink("/dev/pts/no-such-terminal", path), 0);
     const char *const args[] = {"--pty", path, NULL};
     struct program program;
-    struct link link;
+    struct client client;
     program_start(&program, args);
-    link_open(&link, &program, 0);
-    link_ping(&link, 1);
-    link_close(&link);
+    client_open(&client, &program, 0);
+    client_ping(&client, 1);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -290,12 +290,12 @@ static void a_pty_outlives_its_clients(void **state)
 {
     (void)state;
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, PTY, NULL);
     for (uint32_t id = 1; id <= 3; id++) {
-        link_open(&link, &program, 0);
-        link_ping(&link, id);
-        link_close(&link);
+        client_open(&client, &program, 0);
+        client_ping(&client, id);
+        client_close(&client);
     }
     program_finish(&program);
 }

@@ -1,18 +1,13 @@
 // What lies between a transport and the debuggee: packets that wait, run modes, log text, the
 // trace.
 
-#include <pcap/pcap.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "program.h"
+#include "client.h"
 #include "protocol/bytes.h"
 
 #define UNUSED_RAM UINT64_C(0x200000)
-#define COM1       0x3F8
 
 static enum transport transports[] = {UDP, TCP, UNIX, PTY};
 
@@ -26,15 +21,15 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void send_simple(struct link *link, uint8_t class, uint16_t type, uint32_t id)
+static void send_simple(struct client *client, uint8_t class, uint16_t type, uint32_t id)
 {
     size_t len = request_simple(class, type, id, packet);
-    link_send(link, packet, len);
+    client_send(client, packet, len);
 }
 
 // A search through all RAM for zeros that a one follows, which is nowhere: every candidate in
 // zeroed memory has to be compared to its end.
-static void send_search(struct link *link, uint32_t id, uint32_t pattern_len)
+static void send_search(struct client *client, uint32_t id, uint32_t pattern_len)
 {
     memset(packet, 0, 33 + pattern_len);
     request_simple(CLASS_REQUEST, 24, id, packet);
@@ -43,24 +38,12 @@ static void send_search(struct link *link, uint32_t id, uint32_t pattern_len)
     store_le(packet + 24, 4, 1);
     store_le(packet + 29, 4, pattern_len);
     memset(packet + 33 + pattern_len - 8, 0xC3, 8);
-    link_send(link, packet, 33 + pattern_len);
+    client_send(client, packet, 33 + pattern_len);
 }
 
-static size_t log_line_request(uint32_t id, const char *line, uint8_t *out)
+static void expect_reply(struct client *client, uint32_t id)
 {
-    size_t line_len = strlen(line);
-    size_t len = request_simple(CLASS_REQUEST, 12, id, out);
-    store_le(out + len, 2, COM1);
-    store_le(out + len + 2, 4, line_len);
-    store_le(out + len + 6, 2, 1);
-    // NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes on the wire
-    memcpy(out + len + 8, line, line_len);
-    return len + 8 + line_len;
-}
-
-static void expect_reply(struct link *link, uint32_t id)
-{
-    assert_true(link_receive(link, reply) >= PACKET_HEADER_SIZE);
+    assert_true(client_receive(client, reply) >= PACKET_HEADER_SIZE);
     assert_int_equal(packet_header_read(reply).id, id);
 }
 
@@ -68,17 +51,17 @@ static void what_waits_behind_a_search_keeps_its_order(void **state)
 {
     enum { BEHIND = 15 };
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
-    send_search(&link, 1, 64);
+    client_open(&client, &program, 0);
+    send_search(&client, 1, 64);
     for (uint32_t id = 2; id < 2 + BEHIND; id++) {
-        send_simple(&link, CLASS_REQUEST, 0, id);
+        send_simple(&client, CLASS_REQUEST, 0, id);
     }
     for (uint32_t id = 1; id < 2 + BEHIND; id++) {
-        expect_reply(&link, id);
+        expect_reply(&client, id);
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -87,33 +70,33 @@ static void a_stream_takes_any_number_behind_a_search(void **state)
 {
     enum { BEHIND = 200 };
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
-    send_search(&link, 1, 64);
+    client_open(&client, &program, 0);
+    send_search(&client, 1, 64);
     for (uint32_t id = 2; id < 2 + BEHIND; id++) {
-        send_simple(&link, CLASS_REQUEST, 0, id);
+        send_simple(&client, CLASS_REQUEST, 0, id);
     }
     for (uint32_t id = 1; id < 2 + BEHIND; id++) {
-        expect_reply(&link, id);
+        expect_reply(&client, id);
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
 static void break_in_overtakes_what_waits(void **state)
 {
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
-    send_search(&link, 1, 4096);
-    send_simple(&link, CLASS_REQUEST, 0, 2);
-    send_simple(&link, CLASS_CONTROL, 0, 3);
-    expect_reply(&link, 1);
-    expect_reply(&link, 3);
-    expect_reply(&link, 2);
-    link_close(&link);
+    client_open(&client, &program, 0);
+    send_search(&client, 1, 4096);
+    send_simple(&client, CLASS_REQUEST, 0, 2);
+    send_simple(&client, CLASS_CONTROL, 0, 3);
+    expect_reply(&client, 1);
+    expect_reply(&client, 3);
+    expect_reply(&client, 2);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -121,42 +104,42 @@ static void break_in_overtakes_what_waits(void **state)
 static void repeats_of_what_is_under_way_are_dropped(void **state)
 {
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
+    client_open(&client, &program, 0);
     for (int i = 0; i < 3; i++) {
-        send_search(&link, 1, 64);
-        send_simple(&link, CLASS_RESEND, 0, 1);
+        send_search(&client, 1, 64);
+        send_simple(&client, CLASS_RESEND, 0, 1);
     }
-    send_simple(&link, CLASS_REQUEST, 0, 2);
-    send_simple(&link, CLASS_REQUEST, 0, 2);
-    send_simple(&link, CLASS_REQUEST, 0, 3);
-    expect_reply(&link, 1);
-    expect_reply(&link, 2);
-    expect_reply(&link, 3);
-    link_ping(&link, 4);
-    link_close(&link);
+    send_simple(&client, CLASS_REQUEST, 0, 2);
+    send_simple(&client, CLASS_REQUEST, 0, 2);
+    send_simple(&client, CLASS_REQUEST, 0, 3);
+    expect_reply(&client, 1);
+    expect_reply(&client, 2);
+    expect_reply(&client, 3);
+    client_ping(&client, 4);
+    client_close(&client);
     program_finish(&program);
 }
 
 static void a_search_does_not_hold_up_other_peers(void **state)
 {
     struct program program;
-    struct link searcher;
-    struct link other;
+    struct client searcher;
+    struct client other;
     program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&searcher, &program, 0);
-    link_open(&other, &program, 0);
+    client_open(&searcher, &program, 0);
+    client_open(&other, &program, 0);
     send_search(&searcher, 1, 4096);
     for (uint32_t id = 1; id <= 3; id++) {
-        link_ping(&other, id);
+        client_ping(&other, id);
     }
-    assert_true(link_is_quiet(&searcher));
+    assert_true(client_is_quiet(&searcher));
     send_simple(&searcher, CLASS_CONTROL, 0, 2);
     expect_reply(&searcher, 1);
     expect_reply(&searcher, 2);
-    link_close(&searcher);
-    link_close(&other);
+    client_close(&searcher);
+    client_close(&other);
     program_finish(&program);
 }
 
@@ -166,25 +149,25 @@ static void answers_come_at_ticks_while_the_target_runs(void **state)
 {
     static const char *const args[] = {"--poll-interval=30000", NULL};
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, *(enum transport *)*state, args);
-    link_open(&link, &program, 0);
-    send_simple(&link, CLASS_CONTROL, 1, 1);
-    expect_reply(&link, 1);
+    client_open(&client, &program, 0);
+    send_simple(&client, CLASS_CONTROL, 1, 1);
+    expect_reply(&client, 1);
     double before = seconds();
     for (uint32_t id = 2; id < 5; id++) {
-        send_simple(&link, CLASS_REQUEST, 13, id);
-        expect_reply(&link, id);
+        send_simple(&client, CLASS_REQUEST, 13, id);
+        expect_reply(&client, id);
         assert_int_equal(reply[8], 1);
     }
     assert_true(seconds() - before > 0.059);
     // The tick that answers the break-in stops the target, so the rest need not wait for another.
-    send_simple(&link, CLASS_CONTROL, 0, 5);
-    send_simple(&link, CLASS_REQUEST, 13, 6);
-    expect_reply(&link, 5);
-    expect_reply(&link, 6);
+    send_simple(&client, CLASS_CONTROL, 0, 5);
+    send_simple(&client, CLASS_REQUEST, 13, 6);
+    expect_reply(&client, 5);
+    expect_reply(&client, 6);
     assert_int_equal(reply[8], 0);
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -194,17 +177,17 @@ enum { STEPS = 12, CONTEXT = 17 + 396 };
 static void record_run(const char *const *args, uint8_t out[STEPS][CONTEXT])
 {
     struct program program;
-    struct link link;
+    struct client client;
     program_start_at(&program, UDP, args);
-    link_open(&link, &program, 0);
-    send_simple(&link, CLASS_CONTROL, 1, 1);
-    expect_reply(&link, 1);
+    client_open(&client, &program, 0);
+    send_simple(&client, CLASS_CONTROL, 1, 1);
+    expect_reply(&client, 1);
     for (uint32_t i = 0; i < STEPS; i++) {
         size_t len = request_number(1, 2 + i, UINT64_MAX, 8, packet);
-        assert_int_equal(link_ask(&link, packet, len, reply), CONTEXT);
+        assert_int_equal(client_ask(&client, packet, len, reply), CONTEXT);
         memcpy(out[i], reply, CONTEXT);
     }
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -239,167 +222,21 @@ static void a_free_target_runs_by_itself(void **state)
 {
     (void)state;
     struct program program;
-    struct link link;
+    struct client client;
     static uint8_t first[PACKET_MAX + 1];
     program_start_at(&program, UDP, NULL);
-    link_open(&link, &program, 0);
-    send_simple(&link, CLASS_CONTROL, 1, 1);
-    expect_reply(&link, 1);
+    client_open(&client, &program, 0);
+    send_simple(&client, CLASS_CONTROL, 1, 1);
+    expect_reply(&client, 1);
     size_t len = request_number(1, 2, UINT64_MAX, 8, packet);
-    assert_int_equal(link_ask(&link, packet, len, first), CONTEXT);
+    assert_int_equal(client_ask(&client, packet, len, first), CONTEXT);
     uint32_t id = 2;
     do {
         len = request_number(1, ++id, UINT64_MAX, 8, packet);
-        assert_int_equal(link_ask(&link, packet, len, reply), CONTEXT);
+        assert_int_equal(client_ask(&client, packet, len, reply), CONTEXT);
         assert_true(id < 10000);
     } while (memcmp(first + 17, reply + 17, CONTEXT - 17) == 0);
-    link_close(&link);
-    program_finish(&program);
-}
-
-static void text_reaches_every_peer(void **state)
-{
-    static const char *const args[] = {"--text", NULL};
-    struct program program;
-    struct program_end end;
-    struct link speaker;
-    struct link listener;
-    program_start_at(&program, *(enum transport *)*state, args);
-    link_open(&speaker, &program, 0);
-    link_open(&listener, &program, 0);
-    link_ping(&listener, 1);
-    size_t len = log_line_request(1, "hello\n", packet);
-    link_ask(&speaker, packet, len, reply);
-    link_await_text(&listener, "hello\r\n");
-    assert_string_equal(speaker.text, listener.text);
-    link_close(&speaker);
-    link_close(&listener);
-    program_stop(&program, SIGTERM, &end);
-    assert_int_equal(end.code, 0);
-    assert_non_null(strstr(end.err, "hello\n"));
-}
-
-static void text_stays_here_unless_asked_for(void **state)
-{
-    struct program program;
-    struct program_end end;
-    struct link link;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    link_open(&link, &program, 0);
-    size_t len = log_line_request(1, "hello\n", packet);
-    link_ask(&link, packet, len, reply);
-    link_ping(&link, 2);
-    assert_string_equal(link.text, "");
-    link_close(&link);
-    program_stop(&program, SIGTERM, &end);
-    assert_int_equal(end.code, 0);
-    assert_non_null(strstr(end.err, "hello\n"));
-}
-
-static void bad_frames_are_logged(void **state)
-{
-    static const struct {
-        size_t offset; // of the byte that is wrong
-        const char *line;
-    } rows[] = {
-        {0, "Can't read packet: 00000000C0000046\n"},
-        {1, "Can't read packet: 00000000C0000019\n"},
-        {3, "Can't read packet: 00000000C000001B\n"},
-        {15, "Can't read packet: 00000000C000001C\n"},
-    };
-    uint8_t frame[32];
-    struct program program;
-    struct program_end end;
-    struct link link;
-    static const char *const args[] = {"--protocol=1", NULL};
-    program_start_at(&program, *(enum transport *)*state, args);
-    link_open(&link, &program, 0);
-    for (size_t i = 0; i < NUM_OF(rows); i++) {
-        size_t len = request_simple(CLASS_REQUEST, 0, 1, packet);
-        size_t frame_len = frame_write(packet, len, frame, sizeof(frame));
-        frame[rows[i].offset] ^= 0xF0;
-        assert_true(link_send_bytes(&link, frame, frame_len));
-        packet[0] = 1;
-        store_le(packet + 4, 4, 2 + i);
-        link_ask(&link, packet, len, reply);
-    }
-    link_close(&link);
-    program_stop(&program, SIGTERM, &end);
-    assert_int_equal(end.code, 0);
-    for (size_t i = 0; i < NUM_OF(rows); i++) {
-        assert_non_null(strstr(end.err, rows[i].line));
-    }
-}
-
-// Nobody reads standard error, and there is more of it than a pipe holds.
-static void a_log_that_nobody_reads_holds_nothing_up(void **state)
-{
-    (void)state;
-    enum { LINES = 3000 };
-    struct program program;
-    struct link link;
-    program_start_at(&program, UDP, NULL);
-    link_open(&link, &program, 0);
-    for (uint32_t id = 1; id <= LINES; id++) {
-        size_t len = log_line_request(id, "a line that is long enough to fill a pipe\n", packet);
-        link_ask(&link, packet, len, reply);
-    }
-    link_close(&link);
-    program_finish(&program);
-}
-
-struct traced {
-    pcap_t *file;
-    const uint8_t *ip;
-    size_t len;
-};
-
-static bool next_traced(struct traced *traced)
-{
-    struct pcap_pkthdr *header = NULL;
-    if (pcap_next_ex(traced->file, &header, &traced->ip) != 1) {
-        return false;
-    }
-    assert_int_equal(header->caplen, header->len);
-    traced->len = header->len;
-    return true;
-}
-
-static void expect_traced(struct traced *traced, bool is_request, const uint8_t *bytes, size_t len)
-{
-    assert_true(next_traced(traced));
-    assert_int_equal(traced->len, 28 + len);
-    assert_int_equal(traced->ip[0], 0x45);
-    size_t port = is_request ? 22 : 20;
-    assert_int_equal(traced->ip[port] << 8 | traced->ip[port + 1], 50100);
-    assert_memory_equal(traced->ip + 28, bytes, len);
-}
-
-static void the_trace_has_every_packet(void **state)
-{
-    const char *path = scratch_path("trace.pcap");
-    const char *const args[] = {"--trace", path, NULL};
-    struct program program;
-    struct link link;
-    uint8_t ping[PACKET_HEADER_SIZE];
-    uint8_t answer[16] = {2, 1, 0, 0, 7};
-    size_t len = request_simple(CLASS_REQUEST, 0, 7, ping);
-    program_start_at(&program, *(enum transport *)*state, args);
-    link_open(&link, &program, 0);
-    link_ask(&link, ping, len, reply);
-    link_ask(&link, ping, len, reply);
-    // It can be read while the program still writes it.
-    char error[PCAP_ERRBUF_SIZE];
-    struct traced traced = {.file = pcap_open_offline(path, error)};
-    assert_non_null(traced.file);
-    assert_int_equal(pcap_datalink(traced.file), DLT_IPV4);
-    for (int i = 0; i < 2; i++) {
-        expect_traced(&traced, true, ping, sizeof(ping));
-        expect_traced(&traced, false, answer, sizeof(answer));
-    }
-    assert_false(next_traced(&traced));
-    pcap_close(traced.file);
-    link_close(&link);
+    client_close(&client);
     program_finish(&program);
 }
 
@@ -436,17 +273,6 @@ int main(void)
         cmocka_unit_test(lockstep_runs_are_equal),
         cmocka_unit_test(a_lockstep_poll_interval_is_virtual),
         cmocka_unit_test(a_free_target_runs_by_itself),
-        OVER("text reaches every UDP peer", text_reaches_every_peer, UDP),
-        OVER("text reaches every TCP peer", text_reaches_every_peer, TCP),
-        OVER("text stays here unless asked for, UDP", text_stays_here_unless_asked_for, UDP),
-        OVER("text stays here unless asked for, TCP", text_stays_here_unless_asked_for, TCP),
-        OVER("bad frames are logged, TCP", bad_frames_are_logged, TCP),
-        OVER("bad frames are logged, Unix socket", bad_frames_are_logged, UNIX),
-        OVER("bad frames are logged, pty", bad_frames_are_logged, PTY),
-        cmocka_unit_test(a_log_that_nobody_reads_holds_nothing_up),
-        OVER("the trace has every packet, UDP", the_trace_has_every_packet, UDP),
-        OVER("the trace has every packet, TCP", the_trace_has_every_packet, TCP),
-        OVER("the trace has every packet, pty", the_trace_has_every_packet, PTY),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,3 +92,14 @@ void vmx_cpu_place(struct vmx_cpu *cpu, uint32_t index, uint32_t num_cpus)
         cpu->msr[MSR_SLOT_IA32_APIC_BASE] &= ~APIC_BASE_BSP;
     }
 }
+
+bool vmx_cpu_equal(const struct vmx_cpu *a, const struct vmx_cpu *b)
+{
+    return memcmp(a->vmcs.field, b->vmcs.field, sizeof(a->vmcs.field)) == 0 &&
+           memcmp(a->gpr, b->gpr, sizeof(a->gpr)) == 0 &&
+           memcmp(a->dr, b->dr, sizeof(a->dr)) == 0 &&
+           memcmp(a->msr, b->msr, sizeof(a->msr)) == 0 && a->cr2 == b->cr2 && a->cr8 == b->cr8 &&
+           a->xcr0 == b->xcr0 && a->dr6 == b->dr6 && a->tsc == b->tsc &&
+           a->feature_control == b->feature_control && a->pkru == b->pkru &&
+           a->apic_id == b->apic_id && a->num_cpus == b->num_cpus;
+}

@@ -2,6 +2,7 @@
 #ifndef VMX_MODEL_CPU_H
 #define VMX_MODEL_CPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmx_model/profile.h"
@@ -65,5 +66,8 @@ void vmx_cpu_reset(struct vmx_cpu *cpu, const struct vmx_profile *profile);
 // Makes a CPU that was reset number `index` of `num_cpus`: its APIC id, and the BSP flag of
 // IA32_APIC_BASE, which only number 0 has. index < num_cpus.
 void vmx_cpu_place(struct vmx_cpu *cpu, uint32_t index, uint32_t num_cpus);
+
+// Whether everything but the profile's address is equal.
+bool vmx_cpu_equal(const struct vmx_cpu *a, const struct vmx_cpu *b);
 
 #endif
