@@ -75,8 +75,11 @@ uint64_t words_root(struct words *words, bool *out_is_current)
 static bool buffer_grow(struct buffer *buffer, size_t size)
 {
     uint8_t *grown = realloc(buffer->bytes, size);
-    buffer->bytes = grown != NULL ? grown : buffer->bytes;
-    return grown != NULL;
+    if (grown == NULL) {
+        return false;
+    }
+    buffer->bytes = grown;
+    return true;
 }
 
 static bool read_whole(FILE *file, struct buffer *out)

@@ -221,7 +221,7 @@ enum { PACKET_SIZE = 512 };
 // Class, type and body behind a version and around an id.
 static size_t packet_of_text(const char *text, uint8_t version, uint32_t id, uint8_t *out)
 {
-    uint8_t bytes[PACKET_SIZE];
+    uint8_t bytes[PACKET_SIZE] = {0};
     size_t len = 0;
     for (const char *at = text; *at != '\0';) {
         if (*at == ' ') {

@@ -6,10 +6,10 @@
 #include "protocol/registers.h"
 #include "protocol/status.h"
 
-static struct packet refuse(enum pulse_status status, enum protocol_version version)
+static struct packet refuse(enum pulse_status outcome, enum protocol_version version)
 {
-    return (struct packet){.kind = PACKET_STATUS,
-                           .status = {.status = status_number(status, version)}};
+    uint32_t number = status_number(outcome, version);
+    return (struct packet){.kind = PACKET_STATUS, .status = {.status = number}};
 }
 
 // How many of len bytes from address on exist.

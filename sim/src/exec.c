@@ -155,7 +155,7 @@ static bool translate_write(struct exec *x, enum exec_access as, uint64_t linear
 
 bool exec_check_write(struct exec *x, enum exec_access as, uint64_t linear, size_t len)
 {
-    uint64_t phys[2];
+    uint64_t phys[2] = {0};
     return translate_write(x, as, linear, len, phys);
 }
 
@@ -164,7 +164,7 @@ bool exec_write(struct exec *x, enum exec_access as, uint64_t linear, const void
 {
     const uint8_t *bytes = buffer;
     size_t first = in_page(linear, len);
-    uint64_t phys[2];
+    uint64_t phys[2] = {0};
     if (!translate_write(x, as, linear, len, phys)) {
         return false;
     }
