@@ -3,6 +3,7 @@
 
 #include <argp.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,6 +270,8 @@ int main(int argc, char **argv)
     argp_program_version = "pulsim-demo " PULSIM_VERSION;
     argp_parse(&argp, argc, argv, 0, NULL, &demo);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    // Whoever reads this may stop reading; the simulator has to be ended all the same.
+    (void)signal(SIGPIPE, SIG_IGN);
 
     if (!show_everything(&demo) || !show_version_1(&demo) || !show_silence(&demo)) {
         return 1;

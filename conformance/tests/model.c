@@ -8,8 +8,9 @@
 
 static struct packet refuse(enum pulse_status outcome, enum protocol_version version)
 {
-    uint32_t number = status_number(outcome, version);
-    return (struct packet){.kind = PACKET_STATUS, .status = {.status = number}};
+    struct packet reply = {.kind = PACKET_STATUS};
+    reply.status.status = status_number(outcome, version);
+    return reply;
 }
 
 // How many of len bytes from address on exist.

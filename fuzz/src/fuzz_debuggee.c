@@ -33,7 +33,7 @@ struct peer {
     size_t num_packets;
     size_t num_replies;
     uint32_t last_reply_id;
-    uint8_t reply[DEBUGGEE_REPLY_SIZE];
+    uint8_t memory[DEBUGGEE_MEMORY_SIZE];
 };
 
 struct world {
@@ -80,7 +80,7 @@ static struct world *world_new(uint8_t flags)
         .user = world,
     };
     for (unsigned i = 0; i < NUM_PEERS; i++) {
-        world->peers[i].peer.reply = world->peers[i].reply;
+        world->peers[i].peer.memory = world->peers[i].memory;
     }
     return world;
 }
@@ -89,7 +89,7 @@ static void forget(struct world *world, struct peer *peer)
 {
     debuggee_forget(&world->debuggee, &peer->peer);
     memset(&peer->peer, 0, sizeof(peer->peer));
-    peer->peer.reply = peer->reply;
+    peer->peer.memory = peer->memory;
     peer->num_packets = peer->num_replies = 0;
 }
 

@@ -6,7 +6,7 @@
 #include "walk.h"
 
 bool mmu_locate(const struct mmu_registers *registers, const struct mmu_memory *memory,
-                   uint64_t linear, struct mmu_walk *out)
+                uint64_t linear, struct mmu_walk *out)
 {
     return walk_tables(registers, memory, linear, PDPTES_FROM_MEMORY, out);
 }

@@ -70,8 +70,8 @@ static void finish(struct packet *reply, enum protocol_version version, uint32_t
 void exchange_reply(struct exchange *x, struct packet *reply)
 {
     finish(reply, x->version, x->id);
-    x->peer->reply_len = packet_write(reply, x->peer->reply, PACKET_MAX);
-    x->debuggee->send(x->debuggee->user, x->peer, x->peer->reply, x->peer->reply_len);
+    x->peer->reply_len = packet_write(reply, x->peer->memory, PACKET_MAX);
+    x->debuggee->send(x->debuggee->user, x->peer, x->peer->memory, x->peer->reply_len);
 }
 
 // Sends a reply that is not kept for repeats.
@@ -116,7 +116,7 @@ void exchange_outcome(struct exchange *x, enum pulse_status status)
 
 uint8_t *exchange_tail(struct exchange *x, enum packet_kind kind)
 {
-    return x->peer->reply + packet_size(kind);
+    return x->peer->memory + packet_size(kind);
 }
 
 size_t exchange_tail_max(const struct exchange *x, enum packet_kind kind)
@@ -132,7 +132,7 @@ bool exchange_is_compat(const struct exchange *x)
 // The bytes of the peer's last request, kept for comparison.
 static uint8_t *last_request(const struct debuggee_peer *peer)
 {
-    return peer->reply + PACKET_MAX;
+    return peer->memory + PACKET_MAX;
 }
 
 static bool is_same_request(const struct debuggee_peer *peer, const uint8_t *bytes, size_t len)
@@ -143,7 +143,7 @@ static bool is_same_request(const struct debuggee_peer *peer, const uint8_t *byt
 static void send_again(struct debuggee *debuggee, struct debuggee_peer *peer)
 {
     if (peer->reply_len != 0) {
-        debuggee->send(debuggee->user, peer, peer->reply, peer->reply_len);
+        debuggee->send(debuggee->user, peer, peer->memory, peer->reply_len);
     }
 }
 

@@ -31,7 +31,7 @@ struct conversation *conversation_new(enum debuggee_versions versions, bool comp
         .user = talk,
     };
     for (size_t i = 0; i < NUM_PEERS; i++) {
-        talk->peers[i].reply = talk->replies[i];
+        talk->peers[i].memory = talk->memory[i];
     }
     return talk;
 }

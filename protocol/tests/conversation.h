@@ -20,7 +20,7 @@ struct conversation {
     struct fake_target target;
     struct debuggee debuggee;
     struct debuggee_peer peers[NUM_PEERS];
-    uint8_t replies[NUM_PEERS][DEBUGGEE_REPLY_SIZE];
+    uint8_t memory[NUM_PEERS][DEBUGGEE_MEMORY_SIZE];
     struct sent sent[MOST_SENT]; // in order
     size_t num_sent;
     size_t num_seen; // of those, what has been expected

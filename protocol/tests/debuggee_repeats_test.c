@@ -150,7 +150,7 @@ static void a_peer_that_comes_again_has_no_history(void **state)
     struct conversation *talk = conversation_new(DEBUGGEE_V2, false);
     say_and_expect(talk, 0, "02 00 1500 ID 74 01 00 00 08 00*7", "02 01 0000 ID 00*8");
     debuggee_forget(&talk->debuggee, &talk->peers[0]);
-    talk->peers[0] = (struct debuggee_peer){.reply = talk->replies[0]};
+    talk->peers[0] = (struct debuggee_peer){.memory = talk->memory[0]};
     say_and_expect(talk, 0, "02 00 1500 ID 74 01 00 00 08 00*7", "02 01 0000 ID 00*8");
     expect_asked(talk, "write_msr 174 8;write_msr 174 8;");
     conversation_free(talk);

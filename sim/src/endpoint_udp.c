@@ -22,7 +22,7 @@ struct udp_session {
     struct udp_peer peer;
     struct udp *udp;
     socklen_t address_len;
-    uint8_t reply[DEBUGGEE_REPLY_SIZE];
+    uint8_t memory[DEBUGGEE_MEMORY_SIZE];
 };
 
 static struct udp_session *udp_session_of(struct session *session)
@@ -76,12 +76,12 @@ static struct udp_session *udp_session_new(struct udp *udp, const union socket_a
     if (!peer) {
         return NULL;
     }
-    memset(peer, 0, offsetof(struct udp_session, reply));
+    memset(peer, 0, offsetof(struct udp_session, memory));
     peer->udp = udp;
     peer->peer.address = *address;
     peer->address_len = address_len;
     peer->session.transport = &udp_transport;
-    peer->session.peer.reply = peer->reply;
+    peer->session.peer.memory = peer->memory;
     if (address->base.sa_family == AF_INET) {
         peer->session.trace_peer =
             (struct trace_peer){ntohl(address->v4.sin_addr.s_addr), ntohs(address->v4.sin_port)};

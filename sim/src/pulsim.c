@@ -30,7 +30,7 @@ struct pulsim_peer {
     size_t num_replies; // of which next_reply comes next
     size_t next_reply;
     struct reply replies[REPLIES];
-    uint8_t reply_buffer[DEBUGGEE_REPLY_SIZE];
+    uint8_t memory[DEBUGGEE_MEMORY_SIZE];
 };
 
 struct pulsim {
@@ -157,7 +157,7 @@ struct pulsim_peer *pulsim_peer_new(struct pulsim *pulsim)
     if (!peer) {
         return NULL;
     }
-    peer->base.reply = peer->reply_buffer;
+    peer->base.memory = peer->memory;
     peer->pulsim = pulsim;
     peer->next = pulsim->peers;
     pulsim->peers = peer;

@@ -44,7 +44,7 @@ struct session {
     struct trace_peer trace_peer;
 };
 
-// Begins the session of a new peer, all-zero but for transport and peer.reply. False, with a line
+// Begins the session of a new peer, all-zero but for transport and peer.memory. False, with a line
 // on standard error, when it is to have a machine of its own and that cannot be built.
 bool session_open(struct session *session, struct server *server);
 

@@ -245,12 +245,12 @@ static struct stream *stream_allocate(const struct server *server, int fd, bool 
     if (!stream) {
         return NULL;
     }
-    memset(stream, 0, offsetof(struct stream, reply));
+    memset(stream, 0, offsetof(struct stream, memory));
     stream->fd = fd;
     stream->is_socket = is_socket;
     stream->poll.data = stream;
     stream->session.transport = &stream_transport;
-    stream->session.peer.reply = stream->reply;
+    stream->session.peer.memory = stream->memory;
     bool v1 = server->options->versions == DEBUGGEE_V1;
     frame_reader_init(&stream->reader, stream->buffer, sizeof(stream->buffer),
                       v1 ? LONGEST_V1 : PACKET_MAX, v1 ? FRAME_SKIP : FRAME_RESCAN);

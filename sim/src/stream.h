@@ -25,7 +25,7 @@ struct stream {
     size_t outbox_end;
     size_t outbox_size;
     LIST_ENTRY(stream) in_endpoint;
-    uint8_t reply[DEBUGGEE_REPLY_SIZE];
+    uint8_t memory[DEBUGGEE_MEMORY_SIZE];
     uint8_t buffer[FRAME_MAX];
 };
 

@@ -92,7 +92,7 @@ static size_t position_of(const unsigned *order, size_t num, unsigned address)
 static void the_oldest_goes_whatever_came_before(void **state)
 {
     (void)state;
-    unsigned order[MAX_PEERS]; // the model: oldest first
+    unsigned order[MAX_PEERS] = {0}; // the model: oldest first
     size_t num = 0;
     unsigned random = 1;
     struct udp_peers peers;

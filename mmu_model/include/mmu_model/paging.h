@@ -118,7 +118,7 @@ bool mmu_is_canonical(uint64_t linear, unsigned bits);
 
 // Where is linear? True, and out->valid, when a translation exists. *out is always filled.
 bool mmu_locate(const struct mmu_registers *registers, const struct mmu_memory *memory,
-                   uint64_t linear, struct mmu_walk *out);
+                uint64_t linear, struct mmu_walk *out);
 
 // May this access happen at linear? True when it may; then mmu_updates says which flags it sets.
 // False: out->fault; when mmu_fault_is_page_fault(out->fault), CR2 is linear and out->error_code

@@ -19,8 +19,7 @@ enum debuggee_versions {
 };
 
 enum {
-    DEBUGGEE_REPLY_SIZE =
-        2 * PACKET_MAX,        // bytes a peer brings: its last reply and its last request
+    DEBUGGEE_MEMORY_SIZE = 2 * PACKET_MAX, // of a peer: its last reply, then its last request
     DEBUGGEE_OLD_IDS = 16,     // ids before the last that a version 2 debuggee remembers
     DEBUGGEE_OUTSTANDING = 16, // requests a stream peer may have unanswered
 };
@@ -52,7 +51,7 @@ struct debuggee {
 
 // What a debuggee remembers of one peer: a connection, a pty, a UDP address and port.
 struct debuggee_peer {
-    uint8_t *reply;   // DEBUGGEE_REPLY_SIZE bytes of the caller's
+    uint8_t *memory;  // DEBUGGEE_MEMORY_SIZE bytes of the caller's
     size_t reply_len; // 0: the last request has no reply yet
     bool has_request; // a request came before
     uint32_t last_id;
@@ -67,7 +66,7 @@ struct debuggee_peer {
 };
 
 // All-zero but for ops, target, versions, compat_2018_client, send and user is a debuggee ready for
-// packets; so is a peer that is all-zero but for its reply buffer.
+// packets; so is a peer that is all-zero but for its memory.
 
 // Takes one packet of peer and answers it, at once or later. Sends nothing, one reply, or several
 // when the packet ends what other peers wait for.

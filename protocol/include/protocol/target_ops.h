@@ -132,6 +132,7 @@ struct target_io {
 };
 
 struct target_ops {
+    // A target is running, too, while a step is under way.
     void (*get_state)(void *target, struct target_state *out);
     void (*get_cpus)(void *target, struct target_cpus *out);
     void (*describe)(void *target, struct target_description *out);
@@ -172,6 +173,8 @@ struct target_ops {
                                     const struct target_filter *filter, uint16_t *out_id);
     enum pulse_status (*remove_filter)(void *target, uint32_t breakpoint, uint16_t filter);
     // In ascending order of their ids; breakpoints from id first on, filters behind those to skip.
+    // The total is set even where none is wanted. A table that is empty is no reason to fail, only
+    // an unknown breakpoint is.
     void (*list_breakpoints)(void *target, uint32_t first, struct target_breakpoint *out,
                              struct target_list *list);
     enum pulse_status (*list_filters)(void *target, uint32_t breakpoint, struct target_filter *out,
