@@ -47,7 +47,7 @@ bool program_wait(int fd, short events)
 static void run_child(const int out[2], const int err[2], const char *const *args)
 {
     char *argv[PROGRAM_ARGS + 2] = {(char *)(uintptr_t) "pulsim"};
-    for (size_t i = 0; args[i] && i < PROGRAM_ARGS; i++) {
+    for (size_t i = 0; i < PROGRAM_ARGS && args[i]; i++) {
         argv[i + 1] = (char *)(uintptr_t)args[i];
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL); // a test that fails leaves nothing running
