@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -110,9 +111,23 @@ static struct name_row name_rows[] = {
     {"a file is no terminal", pttSerial, "/dev/null", LOST},
 };
 
+// A machine without /etc/hosts and name servers knows no names.
+static bool knows_names(void)
+{
+    struct addrinfo *found = NULL;
+    if (getaddrinfo("localhost", NULL, NULL, &found) != 0) {
+        return false;
+    }
+    freeaddrinfo(found);
+    return true;
+}
+
 static void test_name(void **state)
 {
     const struct name_row *row = *state;
+    if (strncmp(row->interface, "localhost", 9) == 0 && !knows_names()) {
+        skip();
+    }
     PPS_TRANSPORT transport = NULL;
     char name[64] = "";
     uint32_t size = sizeof(name);
