@@ -139,6 +139,11 @@ static enum segment_fault load_segment(const struct tables *tables, uint16_t sel
     return (out->access & SEGMENT_ACCESS_P) != 0 ? SEGMENT_FAULT_NONE : SEGMENT_FAULT_NOT_PRESENT;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static bool is_expand_down(uint32_t access)
 {
     uint32_t kind = SEGMENT_ACCESS_S | SEGMENT_ACCESS_CODE | SEGMENT_ACCESS_EXPAND_DOWN;
@@ -159,14 +164,21 @@ static enum segment_fault offset_to_linear(const struct segment *segment, uint64
         first = (uint64_t)segment->limit + 1;
         last = (segment->access & SEGMENT_ACCESS_DB) != 0 ? UINT32_MAX : UINT16_MAX;
     }
-    if (offset < first || offset > last) {
+    if (first > last) {
+        return SEGMENT_FAULT_LIMIT;
+    }
+    if (offset < first) {
+        out->length = first - offset;
+        return SEGMENT_FAULT_LIMIT;
+    }
+    if (offset > last) {
+        out->before = offset - last - 1;
         return SEGMENT_FAULT_LIMIT;
     }
     uint64_t linear = (segment->base + offset) % FOUR_GIB;
-    uint64_t in_segment = last - offset + 1;
-    uint64_t in_space = FOUR_GIB - linear;
     out->linear = linear;
-    out->length = in_segment < in_space ? in_segment : in_space;
+    out->length = least(last - offset + 1, FOUR_GIB - linear);
+    out->before = least(offset - first, linear);
     return SEGMENT_FAULT_NONE;
 }
 
@@ -226,10 +238,13 @@ static enum segment_fault long64_to_linear(const struct tables *tables, struct f
     }
     uint64_t linear = base + at.offset;
     if (!mmu_is_canonical(linear, bits)) {
+        out->length = -half - linear;
+        out->before = linear - half;
         return SEGMENT_FAULT_NON_CANONICAL;
     }
     out->linear = linear;
     out->length = linear < half ? half - linear : -linear;
+    out->before = linear < half ? linear : linear + half;
     return SEGMENT_FAULT_NONE;
 }
 
@@ -239,7 +254,8 @@ enum segment_fault segment_to_linear(const struct segment_registers *segments,
                                      struct segment_linear *out)
 {
     struct tables tables = {segments, registers, memory};
-    *out = (struct segment_linear){0};
+    // Of a selector that means no segment: all of it.
+    *out = (struct segment_linear){0, at.offset != 0 ? -at.offset : UINT64_MAX, at.offset};
     switch (cpu_mode_of(registers->cr0, registers->efer, registers->rflags, segments->cs.access)) {
     case CPU_MODE_REAL:
     case CPU_MODE_SMM:

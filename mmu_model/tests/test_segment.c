@@ -244,6 +244,45 @@ static struct mmu_registers control_registers(const struct segment_case *c, stru
     return registers;
 }
 
+// A request and what came of it.
+struct query {
+    const struct segment_registers *segments;
+    const struct mmu_registers *registers;
+    const struct mmu_memory *memory;
+    struct far_pointer at;
+    enum segment_fault fault;
+    struct segment_linear out;
+};
+
+// Does another offset fare the same: by the same fault, or as far away in the linear space?
+static bool is_alike(const struct query *query, uint64_t offset)
+{
+    struct far_pointer at = {query->at.selector, offset};
+    struct segment_linear out;
+    enum segment_fault fault =
+        segment_to_linear(query->segments, query->registers, query->memory, at, &out);
+    return fault == query->fault &&
+           (fault != SEGMENT_FAULT_NONE ||
+            (out.linear - query->out.linear == offset - query->at.offset &&
+             (out.linear < query->out.linear) == (offset < query->at.offset)));
+}
+
+// The extents reach to the last offset that is alike, and not beyond. With a base, 64-bit offsets
+// wrap; here they are looked at up to there.
+static void check_extent(const struct query *query)
+{
+    uint64_t offset = query->at.offset;
+    uint64_t last = offset + (query->out.length - 1);
+    uint64_t first = query->out.before <= offset ? offset - query->out.before : 0;
+    last = last >= offset ? last : UINT64_MAX;
+    assert_int_not_equal(query->out.length, 0);
+    assert_true(is_alike(query, last));
+    assert_true(is_alike(query, first));
+    bool is_end = last == UINT64_MAX || (offset == 0 && last == UINT64_MAX - 1);
+    assert_true(is_end || !is_alike(query, last + 1));
+    assert_true(first == 0 || !is_alike(query, first - 1));
+}
+
 static void check_segment(void **state)
 {
     const struct segment_case *c = *state;
@@ -251,7 +290,7 @@ static void check_segment(void **state)
     struct mmu_memory memory = cells_memory(&cells);
     struct segment_registers segments = register_file(c);
     struct mmu_registers registers = control_registers(c, &cells);
-    struct segment_linear out = {1, 1};
+    struct segment_linear out = {1, 1, 1};
     for (size_t i = 0; i < ARRAY_LEN(gdt); i++) {
         cells_put(&cells, GDT_BASE + 8 * i, gdt[i]);
     }
@@ -264,7 +303,11 @@ static void check_segment(void **state)
 
     assert_int_equal(fault, c->fault);
     assert_int_equal(out.linear, c->linear);
-    assert_int_equal(out.length, c->length);
+    if (fault == SEGMENT_FAULT_NONE) {
+        assert_int_equal(out.length, c->length);
+    }
+    struct query query = {&segments, &registers, &memory, c->at, fault, out};
+    check_extent(&query);
 }
 
 struct mode_case {

@@ -31,7 +31,8 @@ enum pulse_status access_linear(const struct access *access, const struct target
 {
     if (address->space == TARGET_LINEAR) {
         // One short of 2^64 when the address is 0: no transfer is that long.
-        *out = (struct segment_linear){address->address, UINT64_MAX - address->address};
+        *out = (struct segment_linear){address->address, UINT64_MAX - address->address,
+                                       address->address};
         out->length += address->address != 0;
         return STATUS_SUCCESS;
     }

@@ -13,8 +13,8 @@ enum {
 // What lies at an address of the searched space: bytes, or a gap.
 struct span {
     const uint8_t *host; // NULL: a gap
-    uint64_t len;        // from the address on
-    uint64_t before;     // a gap's bytes before the address; for bytes 0
+    uint64_t len;        // from the address on, never 0
+    uint64_t before;     // before the address: bytes, or gap, as well
 };
 
 struct cursor {
@@ -27,12 +27,12 @@ struct cursor {
 static struct span physical_span(struct memory *memory, uint64_t guest_phys)
 {
     uint64_t begin = 0;
-    uint64_t end = UINT64_MAX;
+    uint64_t end = 0; // 2^64
     for (size_t i = 0; i < memory->num_regions; i++) {
         const struct region *region = &memory->regions[i];
         uint64_t offset = guest_phys - region->base;
         if (offset < region->size && region->host) {
-            return (struct span){region->host + offset, region->size - offset, 0};
+            return (struct span){region->host + offset, region->size - offset, offset};
         }
         if (offset < region->size) {
             return (struct span){NULL, region->size - offset, offset};
@@ -43,7 +43,8 @@ static struct span physical_span(struct memory *memory, uint64_t guest_phys)
         }
         begin = region->base + region->size;
     }
-    return (struct span){NULL, end - guest_phys, guest_phys - begin};
+    uint64_t len = end - guest_phys;
+    return (struct span){NULL, len != 0 ? len : UINT64_MAX, guest_phys - begin};
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -51,16 +52,16 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-// A gap found by a walk: all that the entry which stopped it covers, or the hole between the
-// canonical halves.
+// A gap found by a walk: all that the entry which stopped it covers, the hole between the canonical
+// halves, what lies above 4 GiB, or where no table is read at all, everything.
 static struct span walk_gap(const struct mmu_walk *walk, uint64_t linear)
 {
-    struct span gap = {NULL, walk->contiguous != 0 ? walk->contiguous : 1, 0};
+    struct span gap = {NULL, walk->contiguous != 0 ? walk->contiguous : 1, linear};
     if (walk->page_size != 0) {
         gap.before = linear & (walk->page_size - 1);
-    } else if (walk->fault == MMU_FAULT_NON_CANONICAL) {
-        uint64_t lower_half = UINT64_C(1) << (mmu_linear_bits(walk->mode) - 1);
-        gap.before = linear - lower_half;
+    } else if (walk->fault == MMU_FAULT_NON_CANONICAL || walk->fault == MMU_FAULT_BEYOND_4GIB) {
+        unsigned bits = mmu_linear_bits(walk->mode);
+        gap.before = linear - (UINT64_C(1) << (bits == 32 ? bits : bits - 1));
     }
     return gap;
 }
@@ -88,10 +89,11 @@ static struct span span_at(struct cursor *cursor, uint64_t address)
     where.address = address;
     struct segment_linear linear;
     if (access_linear(&cursor->access, &where, &linear) != STATUS_SUCCESS) {
-        return (struct span){NULL, 1, 0};
+        return (struct span){NULL, linear.length, linear.before};
     }
     struct span span = linear_span(cursor, linear.linear);
     span.len = least(span.len, linear.length);
+    span.before = least(span.before, linear.before);
     return span;
 }
 
@@ -151,25 +153,56 @@ static uint64_t scan(const struct target_search *search, const uint8_t *bytes, u
     return UINT64_MAX;
 }
 
+// Downwards: candidates at bytes, bytes - step, ... to `before` bytes below; the pattern lies in
+// the span at each of them. Returns how far below the match is, UINT64_MAX when there is none.
+static uint64_t scan_down(const struct target_search *search, const uint8_t *bytes, uint64_t before)
+{
+    uint64_t step = search->step != 0 ? search->step : before + 1;
+    for (uint64_t below = 0; below <= before; below += step) {
+        const uint8_t *at = bytes - below;
+        if (*at == search->pattern[0] && memcmp(at, search->pattern, search->pattern_len) == 0) {
+            return below;
+        }
+    }
+    return UINT64_MAX;
+}
+
+// Looks at those of the next candidates that lie in the span as a whole. True with the match; else
+// in *out_done how far no candidate matches.
+static bool scan_span(struct cursor *cursor, const struct span *span, uint64_t *out_address,
+                      uint64_t *out_done)
+{
+    const struct target_search *search = cursor->search;
+    if (search->start <= search->end) {
+        uint64_t len = least(span->len, SPAN_MAX);
+        uint64_t wanted = search->end - search->next;
+        len = wanted < len - search->pattern_len ? wanted + search->pattern_len : len;
+        uint64_t hit = scan(search, span->host, len, out_done);
+        cursor->work -= (int64_t)len;
+        *out_address = search->next + hit;
+        return hit != UINT64_MAX;
+    }
+    uint64_t before = least(least(span->before, SPAN_MAX), search->next - search->end);
+    uint64_t hit = scan_down(search, span->host, before);
+    cursor->work -= (int64_t)before;
+    *out_done = before + 1;
+    *out_address = search->next - hit;
+    return hit != UINT64_MAX;
+}
+
 // Looks at the next candidates. STATUS_PENDING: none of them matches, and there are more.
 static enum pulse_status search_on(struct cursor *cursor, uint64_t *out_address)
 {
     struct target_search *search = cursor->search;
-    bool is_upwards = search->start <= search->end;
     struct span span = span_at(cursor, search->next);
     uint64_t done = 1;
     if (!span.host) {
         if (!search->ignore_gaps) {
             return STATUS_INVALID_TRANSLATION;
         }
-        done = is_upwards ? span.len : span.before + 1;
-    } else if (is_upwards && span.len >= search->pattern_len) {
-        uint64_t len = least(span.len, SPAN_MAX);
-        len = least(len, search->end - search->next + search->pattern_len);
-        uint64_t hit = scan(search, span.host, len, &done);
-        cursor->work -= (int64_t)len;
-        *out_address = search->next + hit;
-        if (hit != UINT64_MAX) {
+        done = search->start <= search->end ? span.len : span.before + 1;
+    } else if (span.len >= search->pattern_len) {
+        if (scan_span(cursor, &span, out_address, &done)) {
             return STATUS_SUCCESS;
         }
     } else if (matches(cursor, search->next)) {

@@ -204,6 +204,64 @@ static void the_whole_linear_space_is_searched_in_slices(void **state)
     assert_int_equal(answer.address & 0xFFF, 0x123);
 }
 
+struct endless_row {
+    const char *name;
+    enum packet_kind kind;
+    uint64_t start;
+    uint64_t end;
+    uint16_t selector;
+};
+
+static struct endless_row endless_rows[] = {
+    {"virtual, upwards", PACKET_SEARCH_VIRTUAL, 0, UINT64_MAX, 0},
+    {"virtual, downwards", PACKET_SEARCH_VIRTUAL, UINT64_MAX, 0, 0},
+    {"virtual, by a segment with a base", PACKET_SEARCH_VIRTUAL, 0, UINT64_MAX, LONG64_GS},
+    {"virtual, within the non-canonical hole", PACKET_SEARCH_VIRTUAL, LONG64_NON_CANONICAL,
+     UINT64_C(0xA00000000000), 0},
+    {"virtual, by a selector beyond the GDT", PACKET_SEARCH_VIRTUAL, 0, UINT64_MAX, 0xFFF8},
+    {"linear, upwards", PACKET_SEARCH_LINEAR, 0, UINT64_MAX, 0},
+    {"linear, downwards", PACKET_SEARCH_LINEAR, UINT64_MAX, 0, 0},
+    {"physical, upwards", PACKET_SEARCH_PHYSICAL, 0, UINT64_MAX, 0},
+    {"physical, downwards", PACKET_SEARCH_PHYSICAL, (UINT64_C(1) << 46) - 1, 0, 0},
+};
+
+static struct packet endless_request(const struct endless_row *row)
+{
+    static const uint8_t pattern[] = "\xA7 it is nowhere \xA7";
+    struct query query = {row->start, row->end, 1, 1, sizeof(pattern), pattern};
+    struct packet request = linear(&query);
+    if (row->kind == PACKET_SEARCH_PHYSICAL) {
+        request = (struct packet){.kind = PACKET_SEARCH_PHYSICAL,
+                                  .search_physical = {.start = row->start,
+                                                      .end = row->end,
+                                                      .step = 1,
+                                                      .ignore_gaps = 1,
+                                                      .length = sizeof(pattern),
+                                                      .pattern = pattern}};
+    } else if (row->kind == PACKET_SEARCH_VIRTUAL) {
+        request = (struct packet){.kind = PACKET_SEARCH_VIRTUAL,
+                                  .search_virtual = {.root = LONG64_CR3,
+                                                     .selector = row->selector,
+                                                     .start = row->start,
+                                                     .end = row->end,
+                                                     .step = 1,
+                                                     .ignore_gaps = 1,
+                                                     .length = sizeof(pattern),
+                                                     .pattern = pattern}};
+    }
+    return request;
+}
+
+// In a bounded number of slices, of which answer_of asks for no more.
+static void every_search_of_a_whole_space_ends(void **state)
+{
+    static struct rig rig;
+    struct packet request = endless_request(*state);
+    rig_open(&rig, PROTOCOL_V2, false);
+    assert_int_equal(answer_of(&rig, &request).status, NOT_FOUND);
+    rig_close(&rig);
+}
+
 static void impossible_searches_are_refused(void **state)
 {
     struct rig *rig = *state;
@@ -280,5 +338,13 @@ int main(void)
         CASE(a_physical_search_skips_empty_space_only_when_told),
         CASE(a_break_in_ends_a_search),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    enum { NUM_ENDLESS = sizeof(endless_rows) / sizeof(endless_rows[0]) };
+    struct CMUnitTest rows[NUM_ENDLESS];
+    for (size_t i = 0; i < NUM_ENDLESS; i++) {
+        rows[i] = (struct CMUnitTest){.name = endless_rows[i].name,
+                                      .test_func = every_search_of_a_whole_space_ends,
+                                      .initial_state = &endless_rows[i]};
+    }
+    int failed = cmocka_run_group_tests_name("whole spaces", rows, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("searches", tests, NULL, NULL);
 }

@@ -57,9 +57,12 @@ struct far_pointer {
     uint64_t offset;
 };
 
+// Around the offset: bytes that have a linear address or, after a fault, that have none for the
+// same reason. Up to the limit, the end of the canonical half, 2^32 or 2^64, whichever is nearest.
 struct segment_linear {
-    uint64_t linear;
-    uint64_t length; // bytes from here within the limit, the canonical half, 2^32 or 2^64; never 0
+    uint64_t linear; // 0 after a fault
+    uint64_t length; // from here on, never 0
+    uint64_t before; // before here
 };
 
 // SEGMENT_FAULT_NONE, SEGMENT_FAULT_LIMIT, ...
@@ -72,8 +75,8 @@ enum segment_fault {
 enum cpu_mode cpu_mode_of(uint64_t cr0, uint64_t efer, uint64_t rflags, uint32_t cs_access);
 
 // Which linear address does the selector and offset mean? Descriptors that are in no register are
-// read from the GDT or LDT through registers->cr3. *out is filled when the answer is
-// SEGMENT_FAULT_NONE, else zero.
+// read from the GDT or LDT through registers->cr3. *out is filled whatever the
+// answer is.
 enum segment_fault segment_to_linear(const struct segment_registers *segments,
                                      const struct mmu_registers *registers,
                                      const struct mmu_memory *memory, struct far_pointer at,
