@@ -5,7 +5,6 @@
 #include "vmx_model/profile.h"
 
 enum {
-    REX_W = 8,
     SEGMENT_FS = 0x64,
 };
 
@@ -30,17 +29,15 @@ bool interp_fetch(struct exec *x, struct insn *out)
     return true;
 }
 
-static void dispatch(struct exec *x, const struct insn *insn)
+typedef void handler_fn(struct exec *x, const struct insn *insn);
+
+static handler_fn *handler_of(const struct insn *insn)
 {
-    switch (INSN_KEY(insn->map, insn->opcode)) {
-#define SENSITIVE(map, opcode, handler)                                                            \
-    case INSN_KEY(map, opcode):                                                                    \
-        interp_##handler(x, insn);                                                                 \
-        break;
+    static handler_fn *const handlers[INSN_NUM_KEYS] = {
+#define SENSITIVE(map, opcode, handler) [INSN_KEY(map, opcode)] = interp_##handler,
 #include "interp_opcodes.def"
-    default:
-        exec_raise(x, VECTOR_UD);
-    }
+    };
+    return handlers[INSN_KEY(insn->map, insn->opcode)];
 }
 
 enum interp_result interp_execute(struct exec *x, const struct insn *insn)
@@ -48,11 +45,11 @@ enum interp_result interp_execute(struct exec *x, const struct insn *insn)
     struct vmx_cpu before = x->cpu->vmx;
     cpu_guest(x->cpu, RIP) += insn->length;
     if (insn->too_long) {
-        exec_raise_code(x, VECTOR_GP, 0); // SDM 2A, "Instruction Prefixes": at most 15 bytes
+        interp_gp(x); // SDM 2A, "Instruction Prefixes": at most 15 bytes
     } else if (insn->lock || insn_classify(insn) != INSN_SENSITIVE) {
         exec_raise(x, VECTOR_UD); // none of these may have LOCK
     } else {
-        dispatch(x, insn);
+        handler_of(insn)(x, insn);
     }
     if (x->unsupported) {
         x->cpu->vmx = before;
@@ -129,10 +126,15 @@ uint64_t interp_pop(struct exec *x, size_t size)
     return value;
 }
 
+void interp_gp(struct exec *x)
+{
+    exec_raise_code(x, VECTOR_GP, 0);
+}
+
 void interp_require_cpl0(struct exec *x)
 {
     if (cpu_cpl(x->cpu) != 0) {
-        exec_raise_code(x, VECTOR_GP, 0);
+        interp_gp(x);
     }
 }
 
@@ -204,7 +206,7 @@ void interp_hlt(struct exec *x, const struct insn *insn)
 static bool may_change_if(struct exec *x)
 {
     if (cpu_cpl(x->cpu) > cpu_iopl(x->cpu)) {
-        exec_raise_code(x, VECTOR_GP, 0);
+        interp_gp(x);
         return false;
     }
     return true;

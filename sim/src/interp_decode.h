@@ -11,6 +11,14 @@
 
 enum { INSN_MAX_LENGTH = 15 };
 
+// Bits of a REX prefix.
+enum insn_rex {
+    REX_B = 1,
+    REX_X = 2,
+    REX_R = 4,
+    REX_W = 8,
+};
+
 enum insn_map {
     MAP_ONE_BYTE = 0,
     MAP_0F = 1,
@@ -46,18 +54,22 @@ struct insn {
 
 // INSN(map, opcode) as one number.
 #define INSN_KEY(map, opcode) ((unsigned)(map) << 8 | (opcode))
+#define INSN_NUM_KEYS         (4u << 8)
 
 // Who executes an instruction.
 enum insn_class {
-    INSN_PLAIN = 0x01,     // Unicorn
-    INSN_FPU = 0x02,       // Unicorn, if CR0 and CR4 let x87, MMX or SSE instructions run
-    INSN_REPEATED = 0x04,  // Unicorn, one element at a time: a string instruction with REP
-    INSN_SENSITIVE = 0x08, // the interpreter
-    INSN_POISON = 0x10,    // nobody: it is #UD, and Unicorn's translator aborts the process on it
+    INSN_PLAIN = 0x01,       // Unicorn
+    INSN_FPU = 0x02,         // Unicorn, if CR0 and CR4 let x87, MMX or SSE instructions run
+    INSN_REPEATED = 0x04,    // Unicorn, one element at a time: a string instruction with REP
+    INSN_EARLY_FLAGS = 0x08, // Unicorn, which changes RFLAGS before it accesses memory
+    INSN_SENSITIVE = 0x10,   // the interpreter
+    INSN_POISON = 0x20,      // nobody: it is #UD, and Unicorn's translator aborts the process on it
 };
 
 // Decodes the instruction in len bytes; what lies beyond the 15th byte is not looked at.
 void insn_decode(const uint8_t *bytes, size_t len, struct insn *out);
+
+bool insn_is_prefix(uint8_t byte);
 
 enum insn_class insn_classify(const struct insn *insn);
 
@@ -77,9 +89,13 @@ bool insn_modifies_memory(const struct insn *insn);
 // register.
 bool insn_uses_stack(const struct insn *insn);
 
-// Whether Unicorn's translated block ends with it, among the instructions that store: near CALL,
-// and string instructions with REP.
+// Whether Unicorn translates anew behind it, among the instructions that store: near CALL, and
+// string instructions with REP.
 bool insn_ends_block(const struct insn *insn);
+
+// Whether it is a near jump, call or return, and what it adds to RSP.
+bool insn_is_near_branch(const struct insn *insn);
+uint64_t insn_rsp_change(const struct insn *insn);
 
 // Operand size of an instruction with the usual rule, and of one that pushes or pops.
 size_t insn_operand_size(const struct insn *insn);

@@ -22,7 +22,8 @@ void interp_store_rm(struct exec *x, const struct insn *insn, size_t size, uint6
 void interp_push(struct exec *x, size_t size, uint64_t value);
 uint64_t interp_pop(struct exec *x, size_t size);
 
-// #GP(0) unless CPL is 0.
+// #GP(0), always or unless CPL is 0.
+void interp_gp(struct exec *x);
 void interp_require_cpl0(struct exec *x);
 
 // RDX:RAX as two halves of 32 bits.
@@ -45,7 +46,8 @@ void interp_rdtscp(struct exec *x);
 void interp_lmsw(struct exec *x, const struct insn *insn);
 void interp_smsw(struct exec *x, const struct insn *insn);
 
-// The TSC that the guest reads.
+// The TSC that the guest reads and writes.
 uint64_t interp_guest_tsc(const struct exec *x);
+void interp_set_guest_tsc(struct exec *x, uint64_t value);
 
 #endif

@@ -10,17 +10,11 @@
 #define SYSRET_FLAGS UINT64_C(0x3C7FD7)
 
 enum {
-    REX_W = 8,
     FLAT_CODE64 = 0xA09B, // G L P S, execute, read, accessed
     FLAT_CODE32 = 0xC09B, // with D
     FLAT_DATA = 0xC093,   // G B P S, read, write, accessed
     DPL_3 = 0x60,
 };
-
-static void general_protection(struct exec *x)
-{
-    exec_raise_code(x, VECTOR_GP, 0);
-}
 
 void interp_mov_from_segment(struct exec *x, const struct insn *insn)
 {
@@ -120,7 +114,7 @@ void interp_far_indirect(struct exec *x, const struct insn *insn)
     }
     bool code64 = (code.access & SEGMENT_ACCESS_L) != 0;
     if (code64 ? !cpu_is_canonical(x->cpu, rip) : rip > code.limit) {
-        general_protection(x);
+        interp_gp(x);
     }
     cpu_segment(x->cpu, SEG_CS, &old);
     if ((insn->reg & 7) == 3) {
@@ -166,7 +160,7 @@ void interp_iret(struct exec *x, const struct insn *insn)
     size_t size = insn_operand_size(insn);
     uint64_t mask = iret_flags(x, size);
     if ((cpu_guest(x->cpu, RFLAGS) & RFLAGS_NT) != 0) {
-        general_protection(x);
+        interp_gp(x);
     }
     frame.rip = interp_pop(x, size);
     frame.cs = (uint16_t)interp_pop(x, size);
@@ -226,7 +220,7 @@ void interp_sysret(struct exec *x, const struct insn *insn)
     }
     interp_require_cpl0(x);
     if (!cpu_is_canonical(x->cpu, rip)) {
-        general_protection(x);
+        interp_gp(x);
     }
     cpu_guest(x->cpu, RFLAGS) = (vmx->gpr[VMX_R11] & SYSRET_FLAGS) | RFLAGS_FIXED;
     cpu_guest(x->cpu, RIP) = rip;
@@ -238,7 +232,7 @@ void interp_sysenter(struct exec *x, const struct insn *insn)
     (void)insn;
     uint16_t cs = (uint16_t)(cpu_guest(x->cpu, SYSENTER_CS) & 0xFFFC);
     if (cs == 0) {
-        general_protection(x);
+        interp_gp(x);
         return;
     }
     interp_set_flags(x, RFLAGS_VM | RFLAGS_IF | RFLAGS_RF, 0);
@@ -257,7 +251,7 @@ void interp_sysexit(struct exec *x, const struct insn *insn)
     uint64_t rip = gpr[VMX_RDX] & mask;
     interp_require_cpl0(x);
     if (base == 0 || !cpu_is_canonical(x->cpu, rip)) {
-        general_protection(x);
+        interp_gp(x);
     }
     cpu_guest(x->cpu, RIP) = rip;
     cpu_guest(x->cpu, RSP) = gpr[VMX_RCX] & mask;

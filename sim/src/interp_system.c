@@ -16,29 +16,18 @@
 #define CR0_DEFINED                                                                                \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | MMU_CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
      MMU_CR0_PG)
-#define CR3_KEEP        (UINT64_C(1) << 63)
-#define CR4_TSD         UINT64_C(0x00000004)
-#define CR4_DE          UINT64_C(0x00000008)
-#define CR4_PCIDE       UINT64_C(0x00020000)
-#define CR4_CET         UINT64_C(0x00800000)
-#define DR6_FIXED       UINT64_C(0xFFFF0FF0)
-#define DR6_WRITABLE    UINT64_C(0x0000E00F)
-#define DR6_BD          UINT64_C(0x00002000)
-#define DR7_FIXED       UINT64_C(0x00000400)
-#define DR7_WRITABLE    UINT64_C(0xFFFF2BFF)
-#define DR7_GD          UINT64_C(0x00002000)
-#define APIC_BASE_EXTD  UINT64_C(0x00000400)
-#define USE_TSC_OFFSET  UINT64_C(0x00000008)
-#define MSR_EFER        UINT32_C(0xC0000080)
-#define ICR_MODE(icr)   ((icr) >> 8 & 7)
-#define ICR_VECTOR(icr) ((uint8_t)((icr)&0xFF))
-
-enum {
-    MSR_TSC = 0x10,
-    MSR_PKRS = 0x6E1,
-    ICR_FIXED = 0,
-    ICR_LOWEST_PRIORITY = 1,
-};
+#define CR3_KEEP       (UINT64_C(1) << 63)
+#define CR4_TSD        UINT64_C(0x00000004)
+#define CR4_DE         UINT64_C(0x00000008)
+#define CR4_PCIDE      UINT64_C(0x00020000)
+#define CR4_CET        UINT64_C(0x00800000)
+#define DR6_FIXED      UINT64_C(0xFFFF0FF0)
+#define DR6_WRITABLE   UINT64_C(0x0000E00F)
+#define DR6_BD         UINT64_C(0x00002000)
+#define DR7_FIXED      UINT64_C(0x00000400)
+#define DR7_WRITABLE   UINT64_C(0xFFFF2BFF)
+#define DR7_GD         UINT64_C(0x00002000)
+#define USE_TSC_OFFSET UINT64_C(0x00000008)
 
 // A bit of CR4 and the feature that brings it.
 static uint64_t cr4_allowed(const struct exec *x)
@@ -67,11 +56,6 @@ static uint64_t cr4_allowed(const struct exec *x)
     return allowed;
 }
 
-static void general_protection(struct exec *x)
-{
-    exec_raise_code(x, VECTOR_GP, 0);
-}
-
 // SDM 2B, "MOV—Move to/from Control Registers". Undefined bits of the low half are ignored.
 static void write_cr0(struct exec *x, uint64_t value)
 {
@@ -80,7 +64,7 @@ static void write_cr0(struct exec *x, uint64_t value)
     bool cet = (cpu_guest(x->cpu, CR4) & CR4_CET) != 0;
     bool nw_alone = (value & (CR0_NW | CR0_CD)) == CR0_NW;
     if (value >> 32 != 0 || !page || (value & CR0_PE) == 0 || nw_alone || (no_wp && cet)) {
-        general_protection(x); // 64-bit mode cannot leave paging
+        interp_gp(x); // 64-bit mode cannot leave paging
         return;
     }
     cpu_guest(x->cpu, CR0) = (value & CR0_DEFINED) | CR0_ET;
@@ -92,7 +76,7 @@ static void write_cr3(struct exec *x, uint64_t value)
     bool pcid = (cpu_guest(x->cpu, CR4) & CR4_PCIDE) != 0;
     uint64_t address = pcid ? value & ~CR3_KEEP : value;
     if (address >> x->cpu->vmx.profile->max_phys_bits != 0) {
-        general_protection(x);
+        interp_gp(x);
         return;
     }
     cpu_guest(x->cpu, CR3) = address;
@@ -108,7 +92,7 @@ static void write_cr4(struct exec *x, uint64_t value)
     bool cet_bad = (value & CR4_CET) != 0 && (cpu_guest(x->cpu, CR0) & MMU_CR0_WP) == 0;
     if ((value & ~cr4_allowed(x)) != 0 || (value & MMU_CR4_PAE) == 0 || la57_changes || pcid_bad ||
         cet_bad) {
-        general_protection(x);
+        interp_gp(x);
         return;
     }
     cpu_guest(x->cpu, CR4) = value;
@@ -118,7 +102,7 @@ static void write_cr4(struct exec *x, uint64_t value)
 static void write_cr8(struct exec *x, uint64_t value)
 {
     if (value > 15) {
-        general_protection(x);
+        interp_gp(x);
         return;
     }
     x->cpu->vmx.cr8 = value;
@@ -216,7 +200,7 @@ void interp_mov_to_dr(struct exec *x, const struct insn *insn)
     unsigned number = debug_register(x, insn);
     uint64_t value = cpu_gpr(x->cpu, insn->rm);
     if (number >= 6 && value >> 32 != 0) {
-        general_protection(x);
+        interp_gp(x);
     }
     if (x->faulted) {
         return;
@@ -240,6 +224,13 @@ static uint64_t tsc_offset(const struct exec *x)
 uint64_t interp_guest_tsc(const struct exec *x)
 {
     return x->cpu->vmx.tsc + tsc_offset(x);
+}
+
+void interp_set_guest_tsc(struct exec *x, uint64_t value)
+{
+    uint64_t old = x->cpu->vmx.tsc;
+    x->cpu->vmx.tsc = value - tsc_offset(x);
+    apic_shift(&x->cpu->apic, x->cpu->vmx.tsc - old);
 }
 
 static void require_tsc(struct exec *x)
@@ -270,132 +261,7 @@ void interp_rdtscp(struct exec *x)
 void interp_rdpmc(struct exec *x, const struct insn *insn)
 {
     (void)insn;
-    general_protection(x);
-}
-
-static bool is_apic_msr(uint32_t index)
-{
-    return (index >= APIC_MSR_FIRST && index <= APIC_MSR_LAST) || index == APIC_MSR_TSC_DEADLINE;
-}
-
-// The x2APIC's registers exist in x2APIC mode only.
-static bool apic_msr_exists(const struct exec *x, uint32_t index)
-{
-    bool x2apic = (x->cpu->vmx.msr[MSR_SLOT_IA32_APIC_BASE] & APIC_BASE_EXTD) != 0;
-    return x2apic || index == APIC_MSR_TSC_DEADLINE;
-}
-
-static bool read_apic_msr(struct exec *x, uint32_t index, uint64_t *out)
-{
-    struct cpu *cpu = x->cpu;
-    if (!apic_msr_exists(x, index)) {
-        return false;
-    }
-    if (index == APIC_MSR_TPR) {
-        *out = cpu->vmx.cr8 << 4;
-        return true;
-    }
-    if (index == APIC_MSR_PPR) {
-        *out = apic_priority(&cpu->apic, cpu->vmx.cr8);
-        return true;
-    }
-    apic_tick(&cpu->apic, cpu->vmx.tsc);
-    return apic_read(&cpu->apic, index, cpu->vmx.tsc, out);
-}
-
-static void send_ipi(struct exec *x)
-{
-    const struct apic *sender = &x->cpu->apic;
-    uint64_t mode = ICR_MODE(sender->icr);
-    if (mode != ICR_FIXED && mode != ICR_LOWEST_PRIORITY) {
-        machine_log(x->machine, "interprocessor interrupt of delivery mode %u is not modelled",
-                    (unsigned)mode);
-        return;
-    }
-    for (unsigned i = 0; i < x->machine->num_cpus; i++) {
-        struct apic *apic = &x->machine->cpus[i].apic;
-        if (apic_is_addressed(apic, sender)) {
-            apic_request(apic, ICR_VECTOR(sender->icr));
-            if (mode == ICR_LOWEST_PRIORITY) {
-                return;
-            }
-        }
-    }
-}
-
-static bool write_apic_msr(struct exec *x, uint32_t index, uint64_t value)
-{
-    struct cpu *cpu = x->cpu;
-    bool icr_sent = false;
-    if (!apic_msr_exists(x, index)) {
-        return false;
-    }
-    if (index == APIC_MSR_TPR) {
-        cpu->vmx.cr8 = value <= 0xFF ? value >> 4 : cpu->vmx.cr8;
-        return value <= 0xFF;
-    }
-    apic_tick(&cpu->apic, cpu->vmx.tsc);
-    if (!apic_write(&cpu->apic, index, cpu->vmx.tsc, value, &icr_sent)) {
-        return false;
-    }
-    if (icr_sent) {
-        send_ipi(x);
-    }
-    return true;
-}
-
-static bool read_msr(struct exec *x, uint32_t index, uint64_t *out)
-{
-    if (is_apic_msr(index)) {
-        return read_apic_msr(x, index, out);
-    }
-    if (index == MSR_TSC) {
-        *out = interp_guest_tsc(x);
-        return true;
-    }
-    return msr_read(&x->cpu->vmx, MSR_GUEST, index, out) == MSR_OK;
-}
-
-static bool write_tsc(struct exec *x, uint64_t value)
-{
-    uint64_t old = x->cpu->vmx.tsc;
-    x->cpu->vmx.tsc = value - tsc_offset(x);
-    apic_shift(&x->cpu->apic, x->cpu->vmx.tsc - old);
-    return true;
-}
-
-static bool write_msr(struct exec *x, uint32_t index, uint64_t value)
-{
-    if (is_apic_msr(index)) {
-        return write_apic_msr(x, index, value);
-    }
-    if (index == MSR_TSC) {
-        return write_tsc(x, value);
-    }
-    if (index == MSR_EFER || index == MSR_PKRS) {
-        x->flush = FLUSH_ALL;
-    }
-    return msr_write(&x->cpu->vmx, MSR_GUEST, index, value) == MSR_OK;
-}
-
-void interp_rdmsr(struct exec *x, const struct insn *insn)
-{
-    (void)insn;
-    uint64_t value = 0;
-    interp_require_cpl0(x);
-    if (!x->faulted && !read_msr(x, (uint32_t)x->cpu->vmx.gpr[VMX_RCX], &value)) {
-        general_protection(x);
-    }
-    interp_set_edx_eax(x, value);
-}
-
-void interp_wrmsr(struct exec *x, const struct insn *insn)
-{
-    (void)insn;
-    interp_require_cpl0(x);
-    if (!x->faulted && !write_msr(x, (uint32_t)x->cpu->vmx.gpr[VMX_RCX], interp_edx_eax(x))) {
-        general_protection(x);
-    }
+    interp_gp(x);
 }
 
 void interp_cpuid(struct exec *x, const struct insn *insn)
@@ -432,7 +298,7 @@ void interp_invpcid(struct exec *x, const struct insn *insn)
     uint64_t target = exec_load(x, interp_access(insn), linear + 8, 8);
     bool bad_target = type == 0 && !cpu_is_canonical(x->cpu, target);
     if (type > 3 || pcid >> 12 != 0 || bad_target) {
-        general_protection(x);
+        interp_gp(x);
     }
     x->flush = FLUSH_ALL;
 }

@@ -9,8 +9,6 @@
 
 #define DR6_BS UINT64_C(0x4000)
 
-enum { MAX_FRUITLESS_RUNS = 256 }; // of Unicorn, one after the other, that execute nothing
-
 struct run {
     struct machine *machine;
     struct cpu *cpu;
@@ -176,99 +174,6 @@ static bool interpret(struct run *run)
     return !x.delivered;
 }
 
-// Unicorn stopped before bytes that its translator might abort on. Most often they are no poison
-// and only look like it together with what may follow: then they run alone.
-static enum engine_stop run_exit(struct run *run, struct engine *engine)
-{
-    struct exec x = exec_begin(run->machine, run->cpu);
-    struct mmu_walk walk;
-    struct insn insn;
-    uint64_t rip = cpu_guest(run->cpu, RIP);
-    engine->pc = rip;
-    if (engine->left == engine->floor) {
-        return STOP_LIMIT;
-    }
-    if (!exec_translate(&x, ACCESS_DATA, rip, MMU_ACCESS_FETCH, &walk) ||
-        !interp_fetch(&x, &insn)) {
-        return STOP_SENSITIVE; // which raises it
-    }
-    if (code_is_stopped(engine, rip, walk.guest_phys)) {
-        return engine->stop;
-    }
-    if (insn_classify(&insn) >= INSN_SENSITIVE) {
-        return STOP_SENSITIVE;
-    }
-    uint64_t floor = engine->floor;
-    engine->has_exempt = true;
-    engine->exempt = rip;
-    engine->guard_stale = true;
-    engine->floor = engine->left - 1;
-    enum engine_stop stop = engine_run(engine);
-    engine->has_exempt = false;
-    engine->guard_stale = true;
-    engine->floor = floor;
-    return stop == STOP_LIMIT ? STOP_AGAIN : stop;
-}
-
-// Runs Unicorn until something has to be decided here.
-static enum engine_stop run_engine(struct run *run, struct engine *engine)
-{
-    uint64_t left = engine->left;
-    for (unsigned fruitless = 0; fruitless < MAX_FRUITLESS_RUNS; fruitless++) {
-        enum engine_stop stop = engine_run(engine);
-        if (stop == STOP_NONE) {
-            stop = run_exit(run, engine);
-        }
-        if (stop != STOP_AGAIN) {
-            return stop;
-        }
-        if (engine->left == engine->floor) {
-            return STOP_LIMIT;
-        }
-        fruitless = engine->left == left ? fruitless : 0;
-        left = engine->left;
-    }
-    machine_log(run->machine, "CPU %u makes no progress", run->cpu->vmx.apic_id);
-    return STOP_FAILED;
-}
-
-static void forget_all(struct runner *runner)
-{
-    for (size_t i = 0; i < 2; i++) {
-        if (runner->engines[i]) {
-            windows_drop_all(runner->engines[i]);
-        }
-    }
-}
-
-static bool translates_alike(const struct mmu_registers *a, const struct mmu_registers *b)
-{
-    bool smap = (a->cr4 & MMU_CR4_SMAP) != 0;
-    bool ac = ((a->rflags ^ b->rflags) & MMU_RFLAGS_AC) == 0;
-    return a->cr0 == b->cr0 && a->cr3 == b->cr3 && a->cr4 == b->cr4 && a->efer == b->efer &&
-           a->pkru == b->pkru && a->pkrs == b->pkrs && (ac || !smap);
-}
-
-// The engine for the CPL, with no window that what it was made for has outlived. NULL: no memory.
-static struct engine *engine_for(struct run *run)
-{
-    bool user = cpu_cpl(run->cpu) == 3;
-    struct engine **slot = &run->runner->engines[user];
-    struct mmu_registers registers;
-    if (!*slot) {
-        *slot = engine_new(run->machine, run->cpu);
-    }
-    if (!*slot || !engine_refresh(*slot)) {
-        return NULL;
-    }
-    cpu_mmu_registers(run->machine, run->cpu, &registers);
-    if (!translates_alike(&(*slot)->mapped_for, &registers)) {
-        windows_drop_all(*slot);
-        (*slot)->mapped_for = registers;
-    }
-    return *slot;
-}
-
 // How many instructions may run before the next look at interrupts.
 static uint64_t limit_of(const struct run *run)
 {
@@ -316,7 +221,7 @@ static void execute(struct run *run)
     uint64_t blocking = cpu_guest(cpu, INTERRUPTIBILITY) & BLOCKING;
     uint64_t resume = cpu_guest(cpu, RFLAGS) & RFLAGS_RF;
     bool single_step = (cpu_guest(cpu, RFLAGS) & RFLAGS_TF) != 0;
-    struct engine *engine = engine_for(run);
+    struct engine *engine = engine_for(run->machine, cpu);
     if (!engine) {
         give_up(run, "out of memory");
         return;
@@ -326,7 +231,7 @@ static void execute(struct run *run)
     engine->resume = resume != 0;
     cpu_guest(cpu, INTERRUPTIBILITY) &= ~BLOCKING;
     cpu_guest(cpu, RFLAGS) &= ~RFLAGS_RF;
-    enum engine_stop stop = run_engine(run, engine);
+    enum engine_stop stop = engine_execute(engine);
     if (stop == STOP_BREAKPOINT && engine->left == run->left) { // it has not begun
         cpu_guest(cpu, INTERRUPTIBILITY) |= blocking;
         cpu_guest(cpu, RFLAGS) |= resume;
@@ -354,6 +259,15 @@ static void advance(struct run *run)
         wait_for_timer(run);
     } else {
         execute(run);
+    }
+}
+
+static void forget_all(struct runner *runner)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (runner->engines[i]) {
+            windows_drop_all(runner->engines[i]);
+        }
     }
 }
 
@@ -421,12 +335,11 @@ void runner_invalidate(struct cpu *cpu)
 
 void runner_code_changed(struct machine *machine, uint64_t guest_phys, size_t len)
 {
-    for (unsigned i = 0; i < machine->num_cpus; i++) {
-        struct runner *runner = machine->cpus[i].runner;
-        for (size_t k = 0; runner && k < 2; k++) {
-            if (runner->engines[k]) {
-                windows_code_changed(runner->engines[k], guest_phys, len);
-            }
+    for (unsigned i = 0; i < 2 * machine->num_cpus; i++) {
+        struct runner *runner = machine->cpus[i / 2].runner;
+        struct engine *engine = runner ? runner->engines[i % 2] : NULL;
+        if (engine) {
+            windows_code_changed(engine, guest_phys, len);
         }
     }
 }

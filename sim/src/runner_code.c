@@ -25,7 +25,7 @@ static struct window *code_window(struct engine *engine, uint64_t linear)
         engine->stop = STOP_EXCEPTION;
         return NULL;
     }
-    if (!window || is_hole) { // what was translated is not what stands there
+    if (!window || is_hole || engine->remapped) { // what was translated is not what stands there
         engine->stop = STOP_AGAIN;
         return NULL;
     }
@@ -193,6 +193,10 @@ static bool class_may_run(struct engine *engine, enum insn_class class, uint64_t
     case INSN_REPEATED: // the next element is no new instruction for a breakpoint
         engine->runner->skip_rip = pc;
         engine->runner->skip_left = engine->left - 1;
+        return true;
+    case INSN_EARLY_FLAGS:
+        uc_reg_read(engine->uc, UC_X86_REG_RFLAGS, &engine->flags);
+        engine->flags_pc = pc;
         return true;
     case INSN_FPU:
         return fpu_may_run(engine);

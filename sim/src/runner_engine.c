@@ -44,12 +44,30 @@ static void on_code(uc_engine *uc, uint64_t pc, uint32_t size, void *user)
     }
 }
 
+// A branch to an address that is not canonical is #GP(0) itself (SDM 2A, "JMP", "CALL"), but
+// Unicorn has taken it. False: it was no branch, RIP has left the canonical half by itself.
+static bool on_wild_branch(struct engine *engine)
+{
+    struct insn insn;
+    code_decode(engine, &insn);
+    if (!insn_is_near_branch(&insn)) {
+        return false;
+    }
+    engine->exception = (struct exception){.vector = VECTOR_GP, .has_code = true};
+    engine->rsp_undo = insn_rsp_change(&insn);
+    engine->stop = STOP_EXCEPTION;
+    return true;
+}
+
 // Unicorn asks for a page to translate. Only the page of RIP is fetched from for certain: it may
 // translate far ahead of what is executed. Whatever comes of it, the run begins anew.
 static void on_fetch(struct engine *engine, uint64_t linear)
 {
     uint64_t rip = 0;
     uc_reg_read(engine->uc, UC_X86_REG_RIP, &rip);
+    if (!cpu_is_canonical(engine->cpu, rip) && on_wild_branch(engine)) {
+        return;
+    }
     engine->pc = rip;
     if (engine->left == engine->floor) {
         engine->stop = STOP_LIMIT;
@@ -64,34 +82,67 @@ static void on_fetch(struct engine *engine, uint64_t linear)
     }
 }
 
-// A store into code that may have been translated. The run ends behind the instruction, so that
-// nothing stale is executed and the translator meets no poison that nobody has looked for.
-static void note_code_store(struct engine *engine)
+// The instruction under way has had no effect yet, and is not counted.
+static void begin_anew(struct engine *engine)
+{
+    engine->stop = STOP_AGAIN;
+    engine->restores_flags = true;
+    engine->left++;
+}
+
+// An instruction that makes poison of itself and then repeats itself: there can be no exit before
+// it, for then it would not run, and none behind it.
+static bool overwrites_itself(struct engine *engine, uint64_t guest_phys)
 {
     struct insn insn;
     code_decode(engine, &insn);
-    engine->ends_block = insn_ends_block(&insn);
-    engine->again = true;
-    uc_emu_stop(engine->uc);
+    uint64_t offset = guest_phys - (engine->code_phys + (engine->pc & PAGE_MASK));
+    return insn_ends_block(&insn) && offset < INSN_MAX_LENGTH;
 }
 
-// A store of a CPU begins: `len` bytes in one page of a window that allows it.
-static void note_store(struct engine *engine, uint64_t linear, size_t len)
+// A store into code that may have been translated. False: not yet, the instruction has to begin
+// anew. The run ends before the next instruction, since Unicorn goes on with what it had
+// translated. It must not be stopped here: that ends an instruction in its middle.
+static bool note_code_store(struct engine *engine, uint64_t guest_phys, size_t len, uint64_t value)
+{
+    uint8_t bytes[sizeof(value)];
+    memcpy(bytes, &value, sizeof(bytes));
+    if (!guard_allows(engine, guest_phys, bytes, len)) {
+        begin_anew(engine);
+        return false;
+    }
+    if (engine->has_exempt && overwrites_itself(engine, guest_phys)) {
+        begin_anew(engine);
+        engine->stop = STOP_FAILED;
+        return false;
+    }
+    engine->num_expected = 0;
+    runner_code_changed(engine->machine, guest_phys, len);
+    engine->again = true;
+    return true;
+}
+
+// A store of a CPU begins: `len` bytes, at most 8, in one page. False: it must not happen.
+static bool note_store(struct engine *engine, uint64_t guest_phys, size_t len, uint64_t value)
+{
+    const uint8_t *flags = memory_flags(&engine->machine->memory, guest_phys);
+    if (!flags || *flags == PAGE_DIRTY) {
+        return true;
+    }
+    memory_touch(&engine->machine->memory, guest_phys);
+    return (*flags & PAGE_CODE) == 0 || note_code_store(engine, guest_phys, len, value);
+}
+
+// The same, when a window is there that allows it; else on_fault comes next.
+static bool note_window_store(struct engine *engine, uint64_t linear, size_t len, uint64_t value)
 {
     const struct window *window = window_find(engine, linear);
     if (!window || !window->flags || (window->perms & UC_PROT_WRITE) == 0) {
-        return; // on_fault comes next, or nothing is remembered of it
+        return true;
     }
     uint64_t offset = linear - window->linear;
-    uint8_t flags = window->flags[offset >> MEMORY_PAGE_SHIFT];
-    if (flags == PAGE_DIRTY) {
-        return;
-    }
-    memory_touch(&engine->machine->memory, window->guest_phys + offset);
-    if ((flags & PAGE_CODE) != 0) {
-        note_code_store(engine);
-        runner_code_changed(engine->machine, window->guest_phys + offset, len);
-    }
+    return window->flags[offset >> MEMORY_PAGE_SHIFT] == PAGE_DIRTY ||
+           note_store(engine, window->guest_phys + offset, len, value);
 }
 
 static void note_undo(struct engine *engine, uint64_t linear, size_t len)
@@ -108,41 +159,46 @@ static void note_undo(struct engine *engine, uint64_t linear, size_t len)
 }
 
 // A store that crosses into another page happens in both or in none, but Unicorn writes the first
-// part before it looks at the second page.
-static void on_crossing_store(struct engine *engine, uint64_t linear, size_t len)
+// part before it looks at the second page, and reports no more of it.
+static void on_crossing_store(struct engine *engine, uint64_t linear, size_t len, uint64_t value)
 {
+    struct mmu_walk walk[2];
     size_t first = MEMORY_PAGE_SIZE - (size_t)(linear & PAGE_MASK);
     struct exec x = exec_begin(engine->machine, engine->cpu);
-    if (exec_check_write(&x, ACCESS_DATA, linear, len)) {
-        note_store(engine, linear, first);
-        note_store(engine, linear + first, len - first);
-        return;
-    }
-    if (engine->stop == STOP_NONE) {
+    if (!exec_translate(&x, ACCESS_DATA, linear, MMU_ACCESS_WRITE, &walk[0]) ||
+        !exec_translate(&x, ACCESS_DATA, linear + first, MMU_ACCESS_WRITE, &walk[1])) {
         engine->exception = x.exception;
         note_undo(engine, linear, first);
         stop(engine, STOP_EXCEPTION);
+        return;
+    }
+    if (!note_store(engine, walk[0].guest_phys, first, value) ||
+        !note_store(engine, walk[1].guest_phys, len - first, value >> 8 * first)) {
+        window_refuse_stores(engine, linear);
     }
 }
 
 // Before every store. Not every window allows it: on_fault comes next then.
+// NOLINTNEXTLINE(readability-function-size): the parameters are Unicorn's
 static void on_write(uc_engine *uc, uc_mem_type type, uint64_t linear, int size, int64_t value,
                      void *user)
 {
     struct engine *engine = user;
     (void)uc;
     (void)type;
-    (void)value;
-    if ((linear & PAGE_MASK) + (unsigned)size > MEMORY_PAGE_SIZE) {
-        on_crossing_store(engine, linear, (size_t)size);
+    if (engine->stop != STOP_NONE) {
         return;
     }
-    note_store(engine, linear, (size_t)size);
+    if ((linear & PAGE_MASK) + (unsigned)size > MEMORY_PAGE_SIZE) {
+        on_crossing_store(engine, linear, (size_t)size, (uint64_t)value);
+    } else if (!note_window_store(engine, linear, (size_t)size, (uint64_t)value)) {
+        window_refuse_stores(engine, linear);
+    }
 }
 
 // A read that is half of a read-modify-write is checked as a write. Once the first access of an
 // instruction has been refused, nothing more of it counts.
-static bool on_data(struct engine *engine, uint64_t linear, size_t size, bool is_write)
+static bool on_data(struct engine *engine, uint64_t linear, bool is_write)
 {
     struct insn insn;
     code_decode(engine, &insn);
@@ -151,22 +207,22 @@ static bool on_data(struct engine *engine, uint64_t linear, size_t size, bool is
         if (engine->exception.vector == VECTOR_GP && insn_uses_stack(&insn)) {
             engine->exception.vector = VECTOR_SS;
         }
+        engine->restores_flags = true;
         stop(engine, STOP_EXCEPTION);
         return false;
     }
-    if (is_write) {
-        size_t room = MEMORY_PAGE_SIZE - (size_t)(linear & PAGE_MASK);
-        note_store(engine, linear, size < room ? size : room);
+    if (engine->remapped) {
+        begin_anew(engine);
     }
-    return true;
+    return !engine->remapped;
 }
 
+// NOLINTNEXTLINE(readability-function-size): the parameters are Unicorn's
 static bool on_fault(uc_engine *uc, uc_mem_type type, uint64_t linear, int size, int64_t value,
                      void *user)
 {
     struct engine *engine = user;
     (void)uc;
-    (void)value;
     if (engine->stop != STOP_NONE) {
         return false;
     }
@@ -175,7 +231,12 @@ static bool on_fault(uc_engine *uc, uc_mem_type type, uint64_t linear, int size,
         return false;
     }
     bool is_write = type == UC_MEM_WRITE_UNMAPPED || type == UC_MEM_WRITE_PROT;
-    return on_data(engine, linear, (size_t)size, is_write);
+    if (!on_data(engine, linear, is_write)) {
+        return false;
+    }
+    size_t room = MEMORY_PAGE_SIZE - (size_t)(linear & PAGE_MASK);
+    size_t len = (size_t)size < room ? (size_t)size : room;
+    return !is_write || note_window_store(engine, linear, len, (uint64_t)value);
 }
 
 // In 64-bit mode what Unicorn raises has an error code of 0 if any: all loads of segments are ours.
@@ -301,7 +362,7 @@ bool engine_refresh(struct engine *engine)
     state_save_fpu(engine->runner, engine->cpu);
     close_handle(engine);
     engine->churn = 0;
-    engine->has_exits = false;
+    engine->num_exits = 0;
     engine->guard_stale = false;
     engine->has_fpu = false;
     return open_handle(engine);
@@ -311,22 +372,14 @@ static void begin_run(struct engine *engine)
 {
     engine->stop = STOP_NONE;
     engine->again = false;
+    engine->remapped = false;
+    engine->restores_flags = false;
     engine->forget = false;
     engine->undo_len = 0;
+    engine->rsp_undo = 0;
     engine->code_page = UINT64_MAX; // breakpoints and CR0 may have changed
     engine->pc = UINT64_MAX;
     engine->repeats = false;
-}
-
-// Unicorn stopped behind an instruction within a translated block: RIP is still that of the
-// instruction. At the end of a block it is right.
-static void finish_code_store(struct engine *engine)
-{
-    uint64_t *rip = &cpu_guest(engine->cpu, RIP);
-    engine->stop = STOP_AGAIN;
-    if (*rip == engine->pc && !engine->ends_block) {
-        *rip += engine->size;
-    }
 }
 
 // A repeated instruction is over with its last element, not when Unicorn looks for another.
@@ -342,11 +395,12 @@ static void end_run(struct engine *engine, uc_err error)
     if (engine->undo_len != 0) {
         memcpy(engine->undo_host, engine->undo_bytes, engine->undo_len);
     }
+    if (engine->restores_flags && engine->flags_pc == engine->pc) {
+        state_restore_flags(engine);
+    }
+    cpu_guest(engine->cpu, RSP) -= engine->rsp_undo;
     if (engine->forget) {
         state_forget_exception(engine);
-    }
-    if (engine->stop == STOP_NONE && engine->again) {
-        finish_code_store(engine);
     }
     if (engine->stop == STOP_LIMIT) {
         finish_repeat(engine);
@@ -355,13 +409,14 @@ static void end_run(struct engine *engine, uc_err error)
         engine->stop = STOP_FAILED;
         machine_log(engine->machine, "Unicorn: %s", uc_strerror(error));
     }
-    if (engine->stop != STOP_NONE && engine->stop != STOP_AGAIN) {
+    if (engine->stop != STOP_NONE) {
         cpu_guest(engine->cpu, RIP) = engine->pc;
     }
 }
 
 enum engine_stop engine_run(struct engine *engine)
 {
+    windows_restore_refused(engine);
     guard_update(engine);
     begin_run(engine);
     state_load_fpu(engine);

@@ -68,11 +68,14 @@ void windows_drop_all(struct engine *engine)
     }
 }
 
+// All that was made from the translation of this address, which may be that of a large page.
 void windows_drop_page(struct engine *engine, uint64_t linear)
 {
-    struct window *window = window_find(engine, linear);
-    if (window) {
-        window_drop(engine, window);
+    for (size_t i = 0; i < ENGINE_WINDOWS; i++) {
+        struct window *window = &engine->windows[i];
+        if (window->size != 0 && ((window->linear ^ linear) & ~(window->page_size - 1)) == 0) {
+            window_drop(engine, window);
+        }
     }
 }
 
@@ -156,6 +159,7 @@ static bool map_io(struct engine *engine, uint64_t linear, const struct mmu_walk
     *window = (struct window){
         .linear = page_of(linear),
         .size = MEMORY_PAGE_SIZE,
+        .page_size = walk->page_size,
         .guest_phys = page_of(walk->guest_phys),
         .kind = WINDOW_IO,
         .perms = UC_PROT_READ | UC_PROT_WRITE,
@@ -191,48 +195,92 @@ static bool begin_code(struct window *window)
     return window->marks != NULL;
 }
 
-static bool map_memory(struct engine *engine, uint64_t linear, enum mmu_access_kind kind,
+static bool map_memory(struct engine *engine, uint64_t linear, uint32_t perms,
                        const struct mmu_walk *walk, struct region *region)
 {
-    bool fetch = kind == MMU_ACCESS_FETCH;
-    uint64_t size = fetch ? MEMORY_PAGE_SIZE : block_size(engine, linear, walk, region);
+    bool code = (perms & UC_PROT_EXEC) != 0;
+    bool rom = region->kind == REGION_ROM;
+    uint64_t size = code ? MEMORY_PAGE_SIZE : block_size(engine, linear, walk, region);
     uint64_t phys = walk->guest_phys & ~(size - 1);
     uint64_t offset = phys - region->base;
     struct window *window = free_window(engine);
     *window = (struct window){
         .linear = linear & ~(size - 1),
         .size = size,
+        .page_size = walk->page_size,
         .guest_phys = phys,
         .flags = region->flags ? region->flags + (offset >> MEMORY_PAGE_SHIFT) : NULL,
-        .kind = region->kind == REGION_ROM ? WINDOW_ROM : WINDOW_RAM,
-        .perms = perms_of(kind),
+        .kind = rom ? WINDOW_ROM : WINDOW_RAM,
+        .perms = rom ? perms & ~(uint32_t)UC_PROT_WRITE : perms,
         .engine = engine,
     };
-    if (window->kind == WINDOW_ROM) {
-        window->perms &= ~(uint32_t)UC_PROT_WRITE;
-    }
-    if (fetch && !begin_code(window)) {
+    if (code && !begin_code(window)) {
         window->size = 0;
         return false;
     }
     return map_host(engine, window, region->host + offset);
 }
 
-// A window that is there already allows this access too from now on.
-static bool upgrade(struct engine *engine, struct window *window, enum mmu_access_kind kind)
+// Unicorn drops stores into RAM, too, that once had its write permission taken away. So a mapping
+// that is not writable gets its new permissions by being made again; what was under way begins
+// anew.
+static bool remap(struct engine *engine, struct window *window, uint32_t perms)
 {
-    uint32_t perms = window->perms | perms_of(kind);
+    struct region *region = memory_region(&engine->machine->memory, window->guest_phys);
+    if (window->marks) {
+        drop_translations(engine, window->linear, MEMORY_PAGE_SIZE);
+    }
+    uc_mem_unmap(engine->uc, window->linear, window->size);
+    window->perms = perms;
+    engine->remapped = true;
+    return map_host(engine, window, region->host + (window->guest_phys - region->base));
+}
+
+static bool set_perms(struct engine *engine, struct window *window, uint32_t perms)
+{
     if (window->kind == WINDOW_ROM) {
         perms &= ~(uint32_t)UC_PROT_WRITE;
-    }
-    if (kind == MMU_ACCESS_FETCH) {
-        window->ahead = false;
-        if (!begin_code(window)) {
-            return false;
-        }
+    } else if ((perms & UC_PROT_WRITE) == 0) {
+        return remap(engine, window, perms);
     }
     window->perms = perms;
     return uc_mem_protect(engine->uc, window->linear, window->size, perms) == UC_ERR_OK;
+}
+
+// A window that is there already allows this access too from now on.
+static bool upgrade(struct engine *engine, struct window *window, enum mmu_access_kind kind)
+{
+    if (kind == MMU_ACCESS_FETCH) {
+        bool translated = (window->perms & UC_PROT_EXEC) != 0;
+        window->ahead = false;
+        if (translated || !begin_code(window)) {
+            return translated;
+        }
+    }
+    return set_perms(engine, window, window->perms | perms_of(kind));
+}
+
+void window_refuse_stores(struct engine *engine, uint64_t linear)
+{
+    struct window *window = window_find(engine, linear);
+    if (window) {
+        window->refuses = true;
+        engine->refuses = true;
+        uint32_t perms = window->perms & ~(uint32_t)UC_PROT_WRITE;
+        uc_mem_protect(engine->uc, window->linear, window->size, perms);
+    }
+}
+
+void windows_restore_refused(struct engine *engine)
+{
+    for (size_t i = 0; engine->refuses && i < ENGINE_WINDOWS; i++) {
+        struct window *window = &engine->windows[i];
+        if (window->size != 0 && window->refuses) {
+            window->refuses = false;
+            remap(engine, window, window->perms);
+        }
+    }
+    engine->refuses = false;
 }
 
 static bool can_upgrade(const struct window *window, const struct mmu_walk *walk, uint64_t linear,
@@ -266,9 +314,9 @@ bool window_admit(struct engine *engine, uint64_t linear, enum mmu_access_kind k
     }
     struct region *region = memory_region(&engine->machine->memory, walk.guest_phys);
     if (region && region->host) {
-        return map_memory(engine, linear, kind, &walk, region);
+        return map_memory(engine, linear, perms_of(kind), &walk, region);
     }
-    if (kind == MMU_ACCESS_FETCH) { // reads ones: FF FF is no instruction
+    if (kind == MMU_ACCESS_FETCH) { // empty space reads ones, and FF FF is no instruction
         fail(engine, VECTOR_UD);
         return false;
     }
@@ -281,6 +329,7 @@ static void add_hole(struct engine *engine, uint64_t linear)
     *window = (struct window){
         .linear = page_of(linear),
         .size = MEMORY_PAGE_SIZE,
+        .page_size = MEMORY_PAGE_SIZE,
         .kind = WINDOW_HOLE,
         .perms = UC_PROT_EXEC,
         .engine = engine,
@@ -299,11 +348,9 @@ void window_open_ahead(struct engine *engine, uint64_t linear)
     struct region *region = valid ? memory_region(&engine->machine->memory, walk.guest_phys) : NULL;
     bool backed = region && region->host;
     if (window && backed && can_upgrade(window, &walk, linear, MMU_ACCESS_FETCH)) {
-        uint32_t perms = window->perms | UC_PROT_EXEC;
-        begin_code(window);
         window->ahead = true;
-        window->perms = perms;
-        uc_mem_protect(engine->uc, window->linear, window->size, perms);
+        begin_code(window);
+        set_perms(engine, window, window->perms | UC_PROT_EXEC);
         return;
     }
     if (window) {
@@ -311,14 +358,8 @@ void window_open_ahead(struct engine *engine, uint64_t linear)
     }
     if (!backed) {
         add_hole(engine, linear);
-        return;
-    }
-    map_memory(engine, linear, MMU_ACCESS_FETCH, &walk, region);
-    window = window_find(engine, linear);
-    if (window) {
-        window->ahead = true;
-        window->perms = UC_PROT_EXEC;
-        uc_mem_protect(engine->uc, window->linear, window->size, UC_PROT_EXEC);
+    } else if (map_memory(engine, linear, UC_PROT_EXEC, &walk, region)) {
+        window_find(engine, linear)->ahead = true;
     }
 }
 

@@ -66,6 +66,12 @@ void state_load(struct engine *engine)
     load_bases(engine);
 }
 
+static void take_flags(struct cpu *cpu, uint64_t rflags)
+{
+    uint64_t kept = cpu_guest(cpu, RFLAGS) & ~UNICORN_FLAGS;
+    cpu_guest(cpu, RFLAGS) = kept | (rflags & UNICORN_FLAGS) | RFLAGS_FIXED;
+}
+
 void state_save(struct engine *engine)
 {
     struct cpu *cpu = engine->cpu;
@@ -78,8 +84,12 @@ void state_save(struct engine *engine)
     values[NUM_GPRS] = &rflags;
     values[NUM_GPRS + 1] = &cpu_guest(cpu, RIP);
     uc_reg_read_batch(engine->uc, general_ids, values, NUM_GENERAL + 1);
-    uint64_t kept = cpu_guest(cpu, RFLAGS) & ~UNICORN_FLAGS;
-    cpu_guest(cpu, RFLAGS) = kept | (rflags & UNICORN_FLAGS) | RFLAGS_FIXED;
+    take_flags(cpu, rflags);
+}
+
+void state_restore_flags(struct engine *engine)
+{
+    take_flags(engine->cpu, engine->flags);
 }
 
 static void load_fpu_registers(struct engine *engine)

@@ -33,6 +33,8 @@ enum {
 
 struct bare_device bare_device;
 char bare_log[1024];
+struct machine *machine;
+struct cpu *cpu;
 
 static uint64_t device_read(void *device, uint64_t offset, unsigned size)
 {
@@ -118,98 +120,98 @@ static struct target target = {
     .msrs = msrs,
 };
 
-void bare_poke(struct machine *machine, uint64_t guest_phys, uint64_t value)
+void bare_poke(uint64_t guest_phys, uint64_t value)
 {
     assert_true(memory_load(&machine->memory, guest_phys, &value, sizeof(value)));
 }
 
-uint64_t bare_peek(struct machine *machine, uint64_t guest_phys)
+uint64_t bare_peek(uint64_t guest_phys)
 {
     uint64_t value = 0;
     assert_true(memory_peek(&machine->memory, guest_phys, &value, sizeof(value)));
     return value;
 }
 
-uint64_t bare_pte(struct machine *machine, uint64_t linear)
+uint64_t bare_pte(uint64_t linear)
 {
-    return bare_peek(machine, BARE_PT + linear / PAGE * 8);
+    return bare_peek(BARE_PT + linear / PAGE * 8);
 }
 
-void bare_set_pte(struct machine *machine, uint64_t linear, uint64_t entry)
+void bare_set_pte(uint64_t linear, uint64_t entry)
 {
-    bare_poke(machine, BARE_PT + linear / PAGE * 8, entry);
+    bare_poke(BARE_PT + linear / PAGE * 8, entry);
 }
 
-static void build_special_pages(struct machine *machine)
+static void build_special_pages(void)
 {
-    bare_set_pte(machine, BARE_ALIAS, BARE_CODE | P | RW);
-    bare_set_pte(machine, BARE_READ_ONLY, 0x50000 | P);
-    bare_set_pte(machine, BARE_NX, 0x51000 | P | RW | NX);
-    bare_set_pte(machine, BARE_ROM, BARE_ROM_PHYS | P | RW);
-    bare_set_pte(machine, BARE_DEVICE, BARE_DEVICE_PHYS | P | RW);
-    bare_set_pte(machine, BARE_EMPTY, 0x700000 | P | RW);
-    bare_set_pte(machine, BARE_PROTECTED, 0x680000 | P | RW);
-    bare_set_pte(machine, BARE_USER_RO, 0x52000 | P | US);
-    bare_set_pte(machine, BARE_PLAIN, 0x53000 | P | RW);
-    bare_set_pte(machine, BARE_RESERVED, UINT64_C(0x0008000000000000) | P | RW);
+    bare_set_pte(BARE_ALIAS, BARE_CODE | P | RW);
+    bare_set_pte(BARE_READ_ONLY, 0x50000 | P);
+    bare_set_pte(BARE_NX, 0x51000 | P | RW | NX);
+    bare_set_pte(BARE_ROM, BARE_ROM_PHYS | P | RW);
+    bare_set_pte(BARE_DEVICE, BARE_DEVICE_PHYS | P | RW);
+    bare_set_pte(BARE_EMPTY, 0x700000 | P | RW);
+    bare_set_pte(BARE_PROTECTED, 0x680000 | P | RW);
+    bare_set_pte(BARE_USER_RO, 0x52000 | P | US);
+    bare_set_pte(BARE_PLAIN, 0x53000 | P | RW);
+    bare_set_pte(BARE_RESERVED, UINT64_C(0x0008000000000000) | P | RW);
 }
 
-static void build_tables(struct machine *machine)
+static void build_tables(void)
 {
-    bare_poke(machine, BARE_PML4, PDPT | P | RW | US);
-    bare_poke(machine, BARE_PML4 + 8 * 256, PDPT_HIGH | P | RW);
-    bare_poke(machine, PDPT, PD | P | RW | US);
-    bare_poke(machine, PD, BARE_PT | P | RW | US);
-    bare_poke(machine, PD + 8, BARE_LARGE | P | RW | PS);
-    bare_poke(machine, PDPT_HIGH, PD_HIGH | P | RW);
-    bare_poke(machine, PD_HIGH, PT_HIGH | P | RW);
-    bare_poke(machine, PT_HIGH, BARE_CODE | P | RW);
+    bare_poke(BARE_PML4, PDPT | P | RW | US);
+    bare_poke(BARE_PML4 + UINT64_C(8) * 256, PDPT_HIGH | P | RW);
+    bare_poke(PDPT, PD | P | RW | US);
+    bare_poke(PD, BARE_PT | P | RW | US);
+    bare_poke(PD + 8, BARE_LARGE | P | RW | PS);
+    bare_poke(PDPT_HIGH, PD_HIGH | P | RW);
+    bare_poke(PD_HIGH, PT_HIGH | P | RW);
+    bare_poke(PT_HIGH, BARE_CODE | P | RW);
     for (uint64_t linear = 0; linear < 0x100000; linear += PAGE) {
         bool user = linear >= BARE_USER_CODE && linear <= BARE_USER_TOP;
-        bare_set_pte(machine, linear, linear | P | RW | (user ? US : 0));
+        bare_set_pte(linear, linear | P | RW | (user ? US : 0));
     }
-    build_special_pages(machine);
+    build_special_pages();
 }
 
-static void build_descriptors(struct machine *machine)
+static void build_descriptors(void)
 {
-    bare_poke(machine, BARE_GDT + BARE_KERNEL_CS, UINT64_C(0x00AF9B000000FFFF));
-    bare_poke(machine, BARE_GDT + BARE_KERNEL_SS, UINT64_C(0x00CF93000000FFFF));
-    bare_poke(machine, BARE_GDT + 0x18, UINT64_C(0x00CFFB000000FFFF));
-    bare_poke(machine, BARE_GDT + 0x20, UINT64_C(0x00CFF2000000FFFF)); // not accessed
-    bare_poke(machine, BARE_GDT + 0x28, UINT64_C(0x00AFFB000000FFFF));
-    bare_poke(machine, BARE_GDT + BARE_TR, UINT64_C(0x00008B0000000067) | BARE_TSS << 16);
-    bare_poke(machine, BARE_GDT + BARE_ABSENT_DS, UINT64_C(0x00CF13000000FFFF));
-    bare_poke(machine, BARE_GDT + BARE_CONFORMING_CS, UINT64_C(0x00AF9F000000FFFF));
-    bare_poke(machine, BARE_GDT + BARE_LDT, UINT64_C(0x000082000000000F) | UINT64_C(0xB000) << 16);
+    bare_poke(BARE_GDT + BARE_KERNEL_CS, UINT64_C(0x00AF9B000000FFFF));
+    bare_poke(BARE_GDT + BARE_KERNEL_SS, UINT64_C(0x00CF93000000FFFF));
+    bare_poke(BARE_GDT + 0x18, UINT64_C(0x00CFFB000000FFFF));
+    bare_poke(BARE_GDT + 0x20, UINT64_C(0x00CFF2000000FFFF)); // not accessed
+    bare_poke(BARE_GDT + 0x28, UINT64_C(0x00AFFB000000FFFF));
+    bare_poke(BARE_GDT + BARE_TR, UINT64_C(0x00008B0000000067) | BARE_TSS << 16);
+    bare_poke(BARE_GDT + BARE_ABSENT_DS, UINT64_C(0x00CF13000000FFFF));
+    bare_poke(BARE_GDT + BARE_CONFORMING_CS, UINT64_C(0x00AF9F000000FFFF));
+    bare_poke(BARE_GDT + BARE_LDT, UINT64_C(0x000082000000000F) | UINT64_C(0xB000) << 16);
 }
 
-static void build_gate(struct machine *machine, unsigned vector, uint64_t rights)
+static void build_gate(unsigned vector, uint64_t rights)
 {
     uint64_t handler = BARE_HANDLERS + UINT64_C(16) * vector;
     uint64_t low =
         (handler & 0xFFFF) | BARE_KERNEL_CS << 16 | rights << 32 | (handler & 0xFFFF0000) << 32;
-    bare_poke(machine, BARE_IDT + UINT64_C(16) * vector, low);
-    bare_poke(machine, BARE_IDT + UINT64_C(16) * vector + 8, 0);
-    bare_poke(machine, handler, HLT);
+    bare_poke(BARE_IDT + UINT64_C(16) * vector, low);
+    bare_poke(BARE_IDT + UINT64_C(16) * vector + 8, 0);
+    bare_poke(handler, HLT);
 }
 
-static void build_gates(struct machine *machine)
+static void build_gates(void)
 {
     for (unsigned vector = 0; vector < 256; vector++) {
-        build_gate(machine, vector, 0x8E00);
+        build_gate(vector, 0x8E00);
     }
-    build_gate(machine, VECTOR_BP, 0xEE00);
-    build_gate(machine, BARE_USER_VECTOR, 0xEE00);
-    build_gate(machine, BARE_IST_VECTOR, 0xEE01);
-    build_gate(machine, BARE_TRAP_VECTOR, 0x8F00);
-    build_gate(machine, BARE_ABSENT_VECTOR, 0x0E00);
-    bare_poke(machine, BARE_TSS + 4, BARE_RSP0);
-    bare_poke(machine, BARE_TSS + 96, UINT64_C(0x68) << 48); // no I/O permission map
-    bare_poke(machine, BARE_TSS + 36, BARE_IST1);
+    build_gate(VECTOR_BP, 0xEE00);
+    build_gate(BARE_USER_VECTOR, 0xEE00);
+    build_gate(BARE_IST_VECTOR, 0xEE01);
+    build_gate(BARE_TRAP_VECTOR, 0x8F00);
+    build_gate(BARE_ABSENT_VECTOR, 0x0E00);
+    bare_poke(BARE_TSS + 4, BARE_RSP0);
+    bare_poke(BARE_TSS + 96, UINT64_C(0x68) << 48); // no I/O permission map
+    bare_poke(BARE_TSS + 36, BARE_IST1);
 }
 
-static void attach_device(struct machine *machine)
+static void attach_device(void)
 {
     struct region *region = memory_region(&machine->memory, BARE_DEVICE_PHYS);
     memset(&bare_device, 0, sizeof(bare_device));
@@ -224,31 +226,30 @@ static void keep_log(void *user, const char *line)
     (void)snprintf(bare_log + len, sizeof(bare_log) - len, "%s\n", line);
 }
 
-struct machine *bare_new(unsigned num_cpus)
+void bare_build(unsigned num_cpus)
 {
     const char *error = "";
     bare_log[0] = '\0';
     target.num_cpus = num_cpus;
-    struct machine *machine = machine_new(&target, &error);
+    machine = machine_new(&target, &error);
     assert_string_equal(error, "");
     machine->log = keep_log;
-    attach_device(machine);
-    build_tables(machine);
-    build_descriptors(machine);
-    build_gates(machine);
-    return machine;
+    cpu = &machine->cpus[0];
+    attach_device();
+    build_tables();
+    build_descriptors();
+    build_gates();
 }
 
-void bare_program(struct machine *machine, uint64_t guest_phys, const void *code, size_t len)
+void bare_program(uint64_t guest_phys, const void *code, size_t len)
 {
     static const uint8_t hlt = HLT;
     assert_true(memory_load(&machine->memory, guest_phys, code, len));
     assert_true(memory_load(&machine->memory, guest_phys + len, &hlt, 1));
 }
 
-void bare_enter_ring3(struct machine *machine)
+void bare_enter_ring3(void)
 {
-    struct cpu *cpu = &machine->cpus[0];
     struct segment code = {BARE_USER_CS, 0xA0FB, UINT32_MAX, 0};
     struct segment data = {BARE_USER_SS, 0xC0F3, UINT32_MAX, 0};
     cpu_set_segment(cpu, SEG_CS, &code);
@@ -257,25 +258,62 @@ void bare_enter_ring3(struct machine *machine)
     cpu_guest(cpu, RSP) = BARE_USER_TOP;
 }
 
-struct run_result bare_run(struct machine *machine, unsigned index, uint64_t budget)
+struct run_result bare_run(unsigned index, uint64_t budget)
 {
     struct run_request request = {.budget = budget};
     return runner_run(machine, &machine->cpus[index], &request);
 }
 
-struct run_result bare_step(struct machine *machine, unsigned index)
+struct run_result bare_step(unsigned index)
 {
     struct run_request request = {.budget = 1, .stepping = true, .skip_breakpoint = true};
     return runner_run(machine, &machine->cpus[index], &request);
 }
 
-int bare_vector(const struct cpu *cpu)
+int bare_vector(const struct cpu *halted)
 {
-    uint64_t offset = cpu_guest(cpu, RIP) - BARE_HANDLERS;
+    uint64_t offset = cpu_guest(halted, RIP) - BARE_HANDLERS;
     return offset < UINT64_C(256) * 16 ? (int)(offset / 16) : BARE_NO_VECTOR;
 }
 
-uint64_t bare_frame(struct machine *machine, unsigned index, unsigned i)
+uint64_t bare_frame(unsigned index, unsigned i)
 {
-    return bare_peek(machine, cpu_guest(&machine->cpus[index], RSP) + UINT64_C(8) * i);
+    return bare_peek(cpu_guest(&machine->cpus[index], RSP) + UINT64_C(8) * i);
+}
+
+int bare_set_up(void **state)
+{
+    (void)state;
+    bare_build(2);
+    return 0;
+}
+
+int bare_tear_down(void **state)
+{
+    (void)state;
+    machine_free(machine);
+    return 0;
+}
+
+void bare_place(uint64_t guest_phys, struct code code)
+{
+    bare_program(guest_phys, code.bytes, code.len);
+}
+
+void bare_handle(unsigned vector, struct code code)
+{
+    bare_place(BARE_HANDLERS + UINT64_C(16) * vector, code);
+}
+
+void bare_run_program(struct code code)
+{
+    bare_place(cpu_cpl(cpu) == 3 ? BARE_USER_CODE : BARE_CODE, code);
+    struct run_result result = bare_run(0, 100000);
+    assert_string_equal(bare_log, "");
+    assert_int_equal(result.stop, RUN_WAITING);
+}
+
+uint64_t bare_rax(void)
+{
+    return cpu->vmx.gpr[VMX_RAX];
 }

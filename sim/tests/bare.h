@@ -55,6 +55,9 @@
 #define BARE_LARGE     UINT64_C(0x200000)
 #define BARE_HIGH      UINT64_C(0xFFFF800000000000)
 
+#define BARE_GATE(vector)    (BARE_IDT + UINT64_C(16) * (vector))
+#define BARE_HANDLER(vector) (BARE_HANDLERS + UINT64_C(16) * (vector))
+
 #define BARE_ROM_PHYS    UINT64_C(0x500000)
 #define BARE_DEVICE_PHYS UINT64_C(0x600000)
 
@@ -89,29 +92,58 @@ struct bare_device {
 extern struct bare_device bare_device;
 extern char bare_log[1024];
 
-struct machine *bare_new(unsigned num_cpus);
+// The machine of the test under way, and its CPU 0.
+extern struct machine *machine;
+extern struct cpu *cpu;
+
+void bare_build(unsigned num_cpus);
+
+// cmocka's fixture: a machine of two CPUs.
+int bare_set_up(void **state);
+int bare_tear_down(void **state);
+
+struct code {
+    const void *bytes;
+    size_t len;
+};
+
+// A program: what it says, and its bytes.
+#define ASM(text, literal)                                                                         \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+
+// Puts a program of the machine under way at a guest-physical address, or in place of a handler's
+// HLT.
+void bare_place(uint64_t guest_phys, struct code code);
+void bare_handle(unsigned vector, struct code code);
+
+// Runs a program on CPU 0, at its ring's place, until it halts.
+void bare_run_program(struct code code);
+
+uint64_t bare_rax(void);
 
 // Puts a program, and a HLT behind it, at a guest-physical address.
-void bare_program(struct machine *machine, uint64_t guest_phys, const void *code, size_t len);
+void bare_program(uint64_t guest_phys, const void *code, size_t len);
 
 // From now on CPU 0 is in ring 3, at BARE_USER_CODE.
-void bare_enter_ring3(struct machine *machine);
+void bare_enter_ring3(void);
 
 // Runs CPU `index`: up to `budget` instructions, and one as a debugger steps.
-struct run_result bare_run(struct machine *machine, unsigned index, uint64_t budget);
-struct run_result bare_step(struct machine *machine, unsigned index);
+struct run_result bare_run(unsigned index, uint64_t budget);
+struct run_result bare_step(unsigned index);
 
 // The vector in whose HLT the CPU stands, BARE_NO_VECTOR when it stands elsewhere.
-int bare_vector(const struct cpu *cpu);
+int bare_vector(const struct cpu *halted);
 
 // The i-th quadword of what the stack pointer points at: a handler finds its frame there.
-uint64_t bare_frame(struct machine *machine, unsigned index, unsigned i);
+uint64_t bare_frame(unsigned index, unsigned i);
 
-uint64_t bare_peek(struct machine *machine, uint64_t guest_phys);
-void bare_poke(struct machine *machine, uint64_t guest_phys, uint64_t value);
+uint64_t bare_peek(uint64_t guest_phys);
+void bare_poke(uint64_t guest_phys, uint64_t value);
 
 // The page-table entry of a linear address below 2 MiB.
-uint64_t bare_pte(struct machine *machine, uint64_t linear);
-void bare_set_pte(struct machine *machine, uint64_t linear, uint64_t entry);
+uint64_t bare_pte(uint64_t linear);
+void bare_set_pte(uint64_t linear, uint64_t entry);
 
 #endif
