@@ -144,9 +144,9 @@ bool guard_allows(struct engine *engine, uint64_t guest_phys, const uint8_t *byt
     bool allowed = true;
     to = to < MEMORY_PAGE_SIZE ? to : MEMORY_PAGE_SIZE;
     memcpy(around, memory_page(&engine->machine->memory, guest_phys) + from, to - from);
-    memcpy(around + offset - from, bytes, len);
+    memcpy(around + (offset - from), bytes, len);
     for (size_t i = from; i < offset + len; i++) {
-        if (insn_may_be_poison(around + i - from, to - i)) {
+        if (insn_may_be_poison(around + (i - from), to - i)) {
             allowed = expect_exits(engine, page_phys, i) && allowed;
         }
     }
