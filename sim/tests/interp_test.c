@@ -113,7 +113,7 @@ static void without_x2apic(void)
 static void with_bases(void)
 {
     cpu_guest(cpu, FS_BASE) = 0x1111;
-    cpu_guest(cpu, GS_BASE) = 0x2222;
+    cpu_guest(cpu, GS_BASE) = UINT64_C(0xFFFF800000002222);
     cpu->vmx.msr[MSR_SLOT_IA32_KERNEL_GS_BASE] = 0x3333;
 }
 
@@ -240,7 +240,7 @@ static void check_tr_busy(void)
 static void check_gs_swapped(void)
 {
     assert_int_equal(cpu_guest(cpu, GS_BASE), 0x3333);
-    assert_int_equal(cpu->vmx.msr[MSR_SLOT_IA32_KERNEL_GS_BASE], 0x2222);
+    assert_int_equal(cpu->vmx.msr[MSR_SLOT_IA32_KERNEL_GS_BASE], UINT64_C(0xFFFF800000002222));
 }
 
 static void check_user_ds(void)

@@ -83,6 +83,21 @@ static void memory_written_is_marked_dirty(void **state)
     assert_int_equal(bare_peek(BARE_LARGE + 0x5000), 0);
 }
 
+static void what_the_interpreter_and_a_delivery_write_is_marked_dirty(void **state)
+{
+    (void)state;
+    struct code code = ASM("sidt [rbx]; ud2", "\x0F\x01\x0B\x0F\x0B");
+    bare_place(BARE_CODE, code);
+    memory_mark(&machine->memory);
+    cpu->vmx.gpr[VMX_RBX] = BARE_DATA;
+    bare_run(0, LOTS);
+    assert_int_not_equal(bare_peek(BARE_DATA), 0);
+    assert_int_not_equal(bare_peek(BARE_STACK - 8), 0);
+    memory_reset(&machine->memory);
+    assert_int_equal(bare_peek(BARE_DATA), 0);
+    assert_int_equal(bare_peek(BARE_STACK - 8), 0);
+}
+
 // Fetches across pages.
 
 static void an_instruction_that_crosses_into_a_bad_page_faults_there(void **state)
@@ -100,6 +115,33 @@ static void an_instruction_that_crosses_into_a_bad_page_faults_there(void **stat
     assert_int_equal(cpu->vmx.cr2, BARE_RESERVED);
     assert_int_equal(cpu->vmx.gpr[VMX_R8], 2);
     assert_int_equal(bare_pte(BARE_PLAIN) & A, A);
+}
+
+static void a_page_that_was_read_is_still_checked_when_execution_runs_into_it(void **state)
+{
+    (void)state;
+    struct code code = ASM("mov rax, [rbx + 2]; jmp rbx", "\x48\x8B\x43\x02\xFF\xE3");
+    struct code nops = ASM("nop; nop; nop", "\x90\x90\x90");
+    bare_place(0x50FFE, nops);
+    cpu->vmx.gpr[VMX_RBX] = BARE_READ_ONLY + 0xFFE;
+    bare_run_program(code);
+    assert_int_equal(bare_vector(cpu), VECTOR_PF);
+    assert_int_equal(bare_frame(0, 0), 0x11);
+    assert_int_equal(bare_frame(0, 1), BARE_NX);
+    assert_int_equal(cpu->vmx.cr2, BARE_NX);
+}
+
+static void poison_in_a_data_page_behind_code_is_harmless(void **state)
+{
+    (void)state;
+    struct code code = ASM("mov rax, [rbx + 2]; mov [rbx + 0x10], rax; jmp rbx",
+                           "\x48\x8B\x43\x02\x48\x89\x43\x10\xFF\xE3");
+    struct code nops = ASM("nop; nop; .byte 0xFF, 0xD8", "\x90\x90\xFF\xD8");
+    bare_place(BARE_CODE + 0x1FFE, nops);
+    cpu->vmx.gpr[VMX_RBX] = BARE_CODE + 0x1FFE;
+    bare_run_program(code);
+    assert_int_equal(bare_vector(cpu), VECTOR_UD);
+    assert_int_equal(bare_frame(0, 0), BARE_CODE + 0x2000);
 }
 
 static void a_sensitive_instruction_that_crosses_into_a_bad_page_faults_there(void **state)
@@ -358,7 +400,10 @@ static const struct CMUnitTest tests[] = {
     TEST(a_refused_write_sets_nothing),
     TEST(a_fetch_sets_accessed_in_the_pages_executed_and_no_other),
     TEST(memory_written_is_marked_dirty),
+    TEST(what_the_interpreter_and_a_delivery_write_is_marked_dirty),
     TEST(an_instruction_that_crosses_into_a_bad_page_faults_there),
+    TEST(a_page_that_was_read_is_still_checked_when_execution_runs_into_it),
+    TEST(poison_in_a_data_page_behind_code_is_harmless),
     TEST(a_sensitive_instruction_that_crosses_into_a_bad_page_faults_there),
     TEST(code_runs_on_into_the_next_page),
     TEST(a_harmless_instruction_that_begins_like_poison_runs),

@@ -221,6 +221,24 @@ static void mov_ss_holds_an_interrupt_back_for_one_instruction(void **state)
     assert_int_equal(cpu->vmx.gpr[VMX_R8], 1);
 }
 
+static void a_breakpoint_in_the_shadow_of_mov_ss_keeps_the_shadow(void **state)
+{
+    (void)state;
+    struct code code =
+        ASM("mov eax, ss; mov ss, eax; inc r8; inc r8", "\x8C\xD0\x8E\xD0\x49\xFF\xC0\x49\xFF\xC0");
+    struct run_request go = {.budget = 100, .skip_breakpoint = true};
+    uint16_t id = 0;
+    bare_place(BARE_CODE, code);
+    apic_write(&cpu->apic, 0x80F, 0, 0x1FF, &(bool){false});
+    breakpoints_set(&machine->breakpoints, BARE_CODE + 4, &id);
+    assert_int_equal(bare_run(0, 100).stop, RUN_BREAKPOINT);
+    apic_request(&cpu->apic, 0x40);
+    cpu_guest(cpu, RFLAGS) |= RFLAGS_IF;
+    runner_run(machine, cpu, &go);
+    assert_int_equal(bare_vector(cpu), 0x40);
+    assert_int_equal(cpu->vmx.gpr[VMX_R8], 1);
+}
+
 static void an_interrupt_counts_as_the_step(void **state)
 {
     (void)state;
@@ -489,6 +507,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_halted_cpu_without_a_timer_waits),
     TEST(cr8_holds_an_interrupt_back),
     TEST(mov_ss_holds_an_interrupt_back_for_one_instruction),
+    TEST(a_breakpoint_in_the_shadow_of_mov_ss_keeps_the_shadow),
     TEST(an_interrupt_counts_as_the_step),
     TEST(suppressed_interrupts_stay_pending),
     TEST(an_interprocessor_interrupt_wakes_the_other_cpu),
