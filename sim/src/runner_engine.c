@@ -107,6 +107,7 @@ static bool note_code_store(struct engine *engine, uint64_t guest_phys, size_t l
 {
     uint8_t bytes[sizeof(value)];
     memcpy(bytes, &value, sizeof(bytes));
+    len = len < sizeof(bytes) ? len : sizeof(bytes); // Unicorn stores no more at a time
     if (!guard_allows(engine, guest_phys, bytes, len)) {
         begin_anew(engine);
         return false;
@@ -173,7 +174,8 @@ static void on_crossing_store(struct engine *engine, uint64_t linear, size_t len
         return;
     }
     if (!note_store(engine, walk[0].guest_phys, first, value) ||
-        !note_store(engine, walk[1].guest_phys, len - first, value >> 8 * first)) {
+        !note_store(engine, walk[1].guest_phys, len - first,
+                    first < sizeof(value) ? value >> 8 * first : 0)) {
         window_refuse_stores(engine, linear);
     }
 }
