@@ -40,13 +40,14 @@ struct arguments {
     const char *address;
 };
 
-// Everything up to end is a number.
+// Everything up to end is a number. One that begins with 0 is not octal.
 static bool parse_number(const char *text, const char *end, uint64_t *out)
 {
     char *stop = NULL;
     bool is_number = *text >= '0' && *text <= '9';
+    bool is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
     errno = 0;
-    *out = is_number ? strtoull(text, &stop, 0) : 0;
+    *out = is_number ? strtoull(text, &stop, is_hex ? 16 : 10) : 0;
     return is_number && stop == end && errno == 0;
 }
 

@@ -31,6 +31,10 @@ static struct cli_case cases[] = {
     {"version of walk", {"walk", "--version"}, 0, "pulsim 0.1.0\n"},
     {"a walk", {"walk", "0xC02FF0"}, 0, "4 KiB page at 0x000000111000"},
     {"a decimal address", {"walk", "12587008"}, 0, "guest-physical  0x000000113000, RAM"},
+    {"a decimal address with a leading zero",
+     {"walk", "010"},
+     0,
+     "linear          0x000000000000000a"},
     {"bugs", {"serve", "--bug", "list"}, 0, "silence-after=N"},
 
     {"nothing", {NULL}, 2, "Usage: pulsim COMMAND"},
