@@ -89,6 +89,11 @@ static bool is_64bit(const struct boundary *row)
     return world_modes[row->mode].cpu_mode == MODE_LONG;
 }
 
+static bool is_compat_segment(const struct boundary *row)
+{
+    return world_modes[row->mode].levels >= 4 && row->spaces == VIRTUAL;
+}
+
 static void map_resumed(struct world *world, uint64_t linear)
 {
     if (world_modes[world->mode].levels != 0) {
@@ -115,7 +120,8 @@ static void build_linear(struct world *world, const struct boundary *row)
         bool wraps = row->spaces == VIRTUAL && !is_64bit(row);
         map_resumed(world, wraps ? row->resume & UINT32_MAX : row->resume);
     }
-    if (row->resume == JOINED) {
+    // Compatibility mode has tables for more than a segment can reach.
+    if (row->resume == JOINED || (row->resume == row->edge && is_compat_segment(row))) {
         map_resumed(world, row->edge);
     }
 }

@@ -60,15 +60,22 @@ struct data {
     const uint8_t *bytes;
 };
 
-static struct data data_of(const struct packet *reply)
+// A reply's bytes. Its other fields are the request's.
+static struct data data_of(const struct packet *reply, const struct packet *request)
 {
     if (reply->kind == PACKET_VIRTUAL_DATA) {
+        assert_int_equal(reply->virtual_data.root, request->read_virtual.root);
+        assert_int_equal(reply->virtual_data.offset, request->read_virtual.offset);
+        assert_int_equal(reply->virtual_data.selector, request->read_virtual.selector);
         return (struct data){reply->virtual_data.length, reply->virtual_data.data};
     }
     if (reply->kind == PACKET_LINEAR_DATA) {
+        assert_int_equal(reply->linear_data.root, request->read_linear.root);
+        assert_int_equal(reply->linear_data.address, request->read_linear.address);
         return (struct data){reply->linear_data.length, reply->linear_data.data};
     }
     assert_int_equal(reply->kind, PACKET_PHYSICAL_DATA);
+    assert_int_equal(reply->physical_data.address, request->read_physical.address);
     return (struct data){reply->physical_data.length, reply->physical_data.data};
 }
 
@@ -92,8 +99,10 @@ static void check_read(const struct probe *probe, const struct transfer *transfe
     if (expect_status(probe, transfer)) {
         return;
     }
-    struct data data = data_of(&probe->world->rig.reply);
+    struct data data = data_of(&probe->world->rig.reply, &request);
     assert_int_equal(data.len, probe_reach(probe, transfer->address, transfer->len));
+    assert_int_equal(probe->world->rig.reply_len,
+                     packet_size(probe->world->rig.reply.kind) + data.len);
     probe_peek(probe, transfer->address, expected, data.len);
     assert_memory_equal(data.bytes, expected, data.len);
 }
@@ -193,6 +202,23 @@ static void fill(const struct probe *probe)
     }
 }
 
+static void expect_too_much(const struct probe *probe, enum protocol_version version)
+{
+    uint32_t len = probe_max(probe, version) + 1;
+    struct packet request = probe_read_request(probe, probe->row->edge - 1, len);
+    probe_ask(probe, version, &request);
+    assert_int_equal(world.rig.reply.kind, PACKET_STATUS);
+    assert_int_equal(world.rig.reply.status.status,
+                     version == PROTOCOL_V1 ? 0xC0000020 : 0xC0000031);
+}
+
+// One byte more than fits into a reply, although all but one would be cut off.
+static void check_too_much(const struct probe *probe)
+{
+    expect_too_much(probe, PROTOCOL_V1);
+    expect_too_much(probe, PROTOCOL_V2);
+}
+
 static void check_row(const struct boundary *row, transfer_fn *check)
 {
     struct probe probe;
@@ -202,6 +228,7 @@ static void check_row(const struct boundary *row, transfer_fn *check)
         if (row->spaces >> space & 1) {
             probe_use(&probe, (enum space)space);
             fill(&probe);
+            check_too_much(&probe);
             check_space(&probe, check);
         }
     }
