@@ -36,6 +36,7 @@ static struct fault_case {
     {"eleven MTRRs", "mtrrs: 10", "mtrrs: 11", "mtrrs"},
     {"33 branch records", "lbr_entries: 32", "lbr_entries: 33", "lbr_entries"},
     {"a last leaf before 0x15", "last_leaf: 0x1C", "last_leaf: 0x14", "last_leaf"},
+    {"a VMCS revision of 32 bits", "revision: 0x5", "revision: 0xA", "31 bits"},
     {"a TSC without end", "denominator: 1", "denominator: 0", "denominator"},
     {"a cache without ways", "ways: 12, sets: 64", "ways: 0, sets: 64", "caches"},
     {"a cache without sets", "sets: 16384", "sets: 0", "caches"},

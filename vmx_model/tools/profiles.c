@@ -26,6 +26,11 @@ struct trace {
     uint16_t mtc_periods, cyc_thresholds, psb_frequencies;
 };
 
+struct vmcs_area {
+    uint32_t revision;
+    uint8_t max_index;
+};
+
 struct tsc {
     uint32_t crystal_hz, numerator, denominator;
 };
@@ -52,6 +57,7 @@ struct spec {
     uint8_t max_phys_bits, linear_bits, mc_banks, mtrrs, lbr_entries;
     struct counters counters;
     struct trace pt;
+    struct vmcs_area vmcs;
     struct tsc tsc;
     struct cache *caches;
     unsigned caches_count;
@@ -96,6 +102,12 @@ static const cyaml_schema_field_t trace_fields[] = {
     CYAML_FIELD_UINT("mtc_periods", NEEDED, struct trace, mtc_periods),
     CYAML_FIELD_UINT("cyc_thresholds", NEEDED, struct trace, cyc_thresholds),
     CYAML_FIELD_UINT("psb_frequencies", NEEDED, struct trace, psb_frequencies),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t vmcs_fields[] = {
+    CYAML_FIELD_UINT("revision", NEEDED, struct vmcs_area, revision),
+    CYAML_FIELD_UINT("max_index", NEEDED, struct vmcs_area, max_index),
     CYAML_FIELD_END,
 };
 
@@ -164,6 +176,7 @@ static const cyaml_schema_field_t spec_fields[] = {
     CYAML_FIELD_UINT("mtrrs", NEEDED, struct spec, mtrrs),
     CYAML_FIELD_UINT("lbr_entries", NEEDED, struct spec, lbr_entries),
     CYAML_FIELD_UINT("apic_version", NEEDED, struct spec, apic_version),
+    CYAML_FIELD_MAPPING("vmcs", NEEDED, struct spec, vmcs, vmcs_fields),
     CYAML_FIELD_MAPPING("tsc", NEEDED, struct spec, tsc, tsc_fields),
     CYAML_FIELD_SEQUENCE("caches", CYAML_FLAG_POINTER, struct spec, caches, &cache_schema, 0,
                          VMX_MAX_CACHES),
@@ -258,6 +271,7 @@ static const char *fault_of(const struct spec *spec)
         {spec->mtrrs > VMX_MAX_MTRRS, "mtrrs is at most 10"},
         {spec->lbr_entries > VMX_MAX_LBR_ENTRIES, "lbr_entries is at most 32"},
         {spec->last_leaf < 0x15 || spec->last_leaf > 0xFFFF, "last_leaf is 0x15 to 0xFFFF"},
+        {spec->vmcs.revision > INT32_MAX, "vmcs: revision has 31 bits"},
         {spec->tsc.denominator == 0, "tsc: denominator is not 0"},
         {has_empty_cache(spec), "caches: level is 1 to 4, ways 1 to 1024, sets at least 1"},
         {names_twice(spec), "features: one is named twice"},
@@ -328,6 +342,8 @@ static void put_numbers(FILE *out, const struct spec *spec)
         {"num_mtrrs", spec->mtrrs},
         {"num_lbr_entries", spec->lbr_entries},
         {"apic_version", spec->apic_version},
+        {"vmcs_revision", spec->vmcs.revision},
+        {"vmcs_max_index", spec->vmcs.max_index},
         {"crystal_hz", spec->tsc.crystal_hz},
         {"tsc_numerator", spec->tsc.numerator},
         {"tsc_denominator", spec->tsc.denominator},

@@ -76,6 +76,8 @@ struct vmx_profile {
     uint32_t crystal_hz;     // CPUID.15H ECX; 0 when it is not enumerated there
     uint32_t tsc_numerator;  // TSC Hz = crystal * numerator / denominator
     uint32_t tsc_denominator;
+    uint32_t vmcs_revision; // bits 30:0 of a VMCS region's first word
+    uint8_t vmcs_max_index; // the highest index of a VMCS encoding, as IA32_VMX_VMCS_ENUM says it
     struct vmx_cache cache[VMX_MAX_CACHES];
     const struct vmx_leaf *leaves;
     const struct vmx_msr_value *msrs;
