@@ -28,8 +28,8 @@ static const struct {
 } rules[] = {
     [VMX_ENTRY_RULE_NONE] = {"none", "", "", NULL, GROUP_CONTROLS, 0},
 #define ENTRY_CHECK(name, function, group, qualification, source, text)                            \
-    [VMX_ENTRY_RULE_##name] = {#function,     source, text, entry_##function, GROUP_##group,       \
-                               qualification},
+    [VMX_ENTRY_RULE_##                                                                             \
+        name] = {#function, source, text, entry_##function, GROUP_##group, qualification},
 #include "vmx_model/entry_checks.def"
 };
 
