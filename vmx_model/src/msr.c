@@ -231,15 +231,15 @@ static enum msr_result write_row(struct vmx_cpu *cpu, enum msr_agent agent, uint
     }
     const struct msr_row *row = &rows[slot];
     unsigned home = row->home[agent];
-    struct msr_attempt attempt = {.cpu = cpu, .old = home_load(cpu, slot, home), .value = value};
     enum msr_rule rule = (enum msr_rule)row->rule;
-    uint64_t stored = value;
+    uint64_t old = home_load(cpu, slot, home);
+    uint64_t stored;
 
-    if ((value & ~row->writable) != 0 || !msr_rule_accepts(rule, &attempt, &stored)) {
+    if ((value & ~row->writable) != 0 || !msr_rule_accepts(cpu, rule, old, value, &stored)) {
         return MSR_GP;
     }
     home_store(cpu, slot, home, stored);
-    msr_rule_follow(cpu, rule, stored - attempt.old, value);
+    msr_rule_follow(cpu, rule, stored - old, value);
     return MSR_OK;
 }
 

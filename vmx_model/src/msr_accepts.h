@@ -14,7 +14,14 @@ static inline bool only(uint64_t value, uint64_t allowed)
     return (value & ~allowed) == 0;
 }
 
-// As msr_rule_accepts.
+// A write of `value` in place of `old`.
+struct msr_attempt {
+    const struct vmx_cpu *cpu;
+    uint64_t old;
+    uint64_t value;
+};
+
+// As msr_rule_accepts; *out has the value.
 typedef bool msr_accepts_fn(const struct msr_attempt *a, uint64_t *out);
 msr_accepts_fn accepts_apic_base;
 msr_accepts_fn accepts_cache_mask;

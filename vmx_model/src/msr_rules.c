@@ -154,9 +154,12 @@ static const struct {
     [MSR_RULE_X2APIC_COUNT] = {accepts_x2apic_count},
 };
 
-bool msr_rule_accepts(enum msr_rule rule, const struct msr_attempt *attempt, uint64_t *out)
+bool msr_rule_accepts(const struct vmx_cpu *cpu, enum msr_rule rule, uint64_t old, uint64_t value,
+                      uint64_t *out)
 {
-    return rules[rule].accepts(attempt, out);
+    struct msr_attempt attempt = {.cpu = cpu, .old = old, .value = value};
+    *out = value;
+    return rules[rule].accepts(&attempt, out);
 }
 
 bool msr_rule_loads(const struct vmx_cpu *cpu, enum msr_rule rule, uint64_t *value)

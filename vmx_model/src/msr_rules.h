@@ -83,16 +83,10 @@ enum msr_rule {
     MSR_NUM_RULES
 };
 
-// A write of `value`, which has only writable bits of its row, in place of `old`.
-struct msr_attempt {
-    const struct vmx_cpu *cpu;
-    uint64_t old;
-    uint64_t value;
-};
-
-// Whether the attempt is accepted; then *out, which the caller sets to the value, is what the
-// register holds afterwards.
-bool msr_rule_accepts(enum msr_rule rule, const struct msr_attempt *attempt, uint64_t *out);
+// Whether WRMSR of `value`, which has only writable bits of its row, is accepted in place of
+// `old`; then *out is what the register holds afterwards.
+bool msr_rule_accepts(const struct vmx_cpu *cpu, enum msr_rule rule, uint64_t old, uint64_t value,
+                      uint64_t *out);
 
 // Turns what the register holds into what RDMSR gives; false: #GP.
 bool msr_rule_loads(const struct vmx_cpu *cpu, enum msr_rule rule, uint64_t *value);
