@@ -46,8 +46,8 @@ void entry_scan_msrs(struct entry *entry)
     uint64_t count = entry->field[VMCS_ENTRY_MSR_LOAD_COUNT];
     for (uint32_t i = 0; i < count && i < MAX_ENTRIES; i++) {
         uint64_t low, value;
-        if (!entry_read_64(entry, address + 16 * i, &low) ||
-            !entry_read_64(entry, address + 16 * i + 8, &value)) {
+        if (!entry_read_64(entry, address + UINT64_C(16) * i, &low) ||
+            !entry_read_64(entry, address + UINT64_C(16) * i + 8, &value)) {
             return;
         }
         entry->bad_msr_rule = load(&cpu, low, value);
