@@ -180,7 +180,7 @@ static void check_inner_loads(struct segment_world *world)
     unsigned rpl = world->selector & SELECTOR_RPL;
     while (rpl != 0) {
         rpl--;
-        uint16_t selector = (uint16_t)((world->selector & ~SELECTOR_RPL) | rpl);
+        uint16_t selector = (uint16_t)((world->selector & 0xFFFC) | rpl);
         FUZZ_REQUIRE(load(world, SEGMENT_REGISTER_DS, selector, &loaded));
     }
 }

@@ -187,7 +187,7 @@ void segment_world_init(struct segment_world *world, struct byte_reader *input)
     enum cpu_mode mode = (enum cpu_mode)(read_number(input, 1) % 8);
     uint8_t flags = (uint8_t)read_number(input, 1);
     bool la57 = (flags & FLAG_LA57) != 0;
-    world->hole = read_number(input, 1) % (NO_HOLE + 1);
+    world->hole = (unsigned)read_number(input, 1) % (NO_HOLE + 1);
     read_request(world, flags, input);
     world->registers.gdt_base = read_number(input, 8);
     world->registers.gdt_limit = (uint32_t)read_number(input, 2);
