@@ -209,6 +209,9 @@ static void execute(struct vmx_world *world, const struct step *step)
 
 static void run_root(struct vmx_world *world, const struct step *step)
 {
+    if (world->root.cpu.profile == NULL) { // none was executed yet
+        vmx_root_init(&world->root, &world->profile);
+    }
     switch ((unsigned)step->operation) {
     case OP_ROOT_STATE:
         set_root_state(world, step);
@@ -313,7 +316,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     read_profile(world, &input);
     vmx_cpu_reset(&world->cpu, &world->profile);
     vmx_check_widths(&world->cpu.vmcs);
-    vmx_root_init(&world->root, &world->profile);
     read_overrides(world, &input);
     for (unsigned i = 0; i < MAX_OPERATIONS && input.at != input.end; i++) {
         uint64_t op = read_number(&input, 1);

@@ -18,7 +18,7 @@ struct vmx_world {
     struct vmx_profile profile;
     struct msr_override overrides[VMX_WORLD_OVERRIDES];
     struct vmx_cpu cpu;
-    struct vmx_root root;
+    struct vmx_root root; // all 0 until it executes something
     uint8_t memory[VMX_WORLD_MEMORY];
 };
 
