@@ -100,14 +100,14 @@ static struct load_case cases[] = {
     {"MOV to CS is undefined", PROT32, 0, TO_CS, CODE, RAISES(UD, 0)},
 
     // Null selectors.
-    {"DS may be null", PROT32, 0, TO_DS, 0, HOLDS(0, UNUSABLE)},
-    {"DS may be null with any RPL", LONG64, 3, TO_DS, 3, HOLDS(3, UNUSABLE)},
+    {"DS may be null", PROT32, 0, TO_DS, 0, HOLDS(0, UNUSABLE, 0, 0)},
+    {"DS may be null with any RPL", LONG64, 3, TO_DS, 3, HOLDS(3, UNUSABLE, 0, 0)},
     {"index 0 of the LDT is not null", PROT32, 0, TO_DS, 4, RAISES(GP, 4)},
     {"SS may not be null in protected mode", PROT32, 0, TO_SS, 0, RAISES(GP, 0)},
     {"SS may not be null in compatibility mode", LONG32, 0, TO_SS, 0, RAISES(GP, 0)},
-    {"SS may be null in 64-bit mode at CPL 0", LONG64, 0, TO_SS, 0, HOLDS(0, UNUSABLE)},
-    {"SS may be null in 64-bit mode at CPL 1", LONG64, 1, TO_SS, 1, HOLDS(1, UNUSABLE | 0x20)},
-    {"SS may be null in 64-bit mode at CPL 2", LONG64, 2, TO_SS, 2, HOLDS(2, UNUSABLE | 0x40)},
+    {"SS may be null in 64-bit mode at CPL 0", LONG64, 0, TO_SS, 0, HOLDS(0, UNUSABLE, 0, 0)},
+    {"SS may be null in 64-bit mode at CPL 1", LONG64, 1, TO_SS, 1, HOLDS(1, UNUSABLE | 0x20, 0, 0)},
+    {"SS may be null in 64-bit mode at CPL 2", LONG64, 2, TO_SS, 2, HOLDS(2, UNUSABLE | 0x40, 0, 0)},
     {"SS may not be null at CPL 3", LONG64, 3, TO_SS, 3, RAISES(GP, 0)},
     {"SS may not be null with another RPL", LONG64, 1, TO_SS, 0, RAISES(GP, 0)},
 
@@ -133,7 +133,7 @@ static struct load_case cases[] = {
      HOLDS(LDT, 0x82, 0xFF, UINT64_C(0xFFFF800000002000)), .linear = RIG_GDT + LDT},
     {"LLDT of 16 bytes in compatibility mode", LONG32, 0, TO_LDTR, LDT,
      HOLDS(LDT, 0x82, 0xFF, UINT64_C(0xFFFF800000002000)), .linear = RIG_GDT + LDT},
-    {"LLDT of a null selector", LONG64, 0, TO_LDTR, 3, HOLDS(3, UNUSABLE)},
+    {"LLDT of a null selector", LONG64, 0, TO_LDTR, 3, HOLDS(3, UNUSABLE, 0, 0)},
     {"LLDT is for ring 0", LONG64, 3, TO_LDTR, LDT, RAISES(GP, 0)},
     {"LLDT of a null selector is for ring 0", PROT32, 1, TO_LDTR, 0, RAISES(GP, 0)},
     {"LLDT from the LDT", PROT32, 0, TO_LDTR, LDT_TI, RAISES(GP, LDT_TI)},

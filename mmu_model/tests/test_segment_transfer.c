@@ -21,10 +21,12 @@ enum {
     CONFORMING = 0x78, // ring 0, 32 bits
     CODE64_1 = 0x80,   // ring 1
     FRESH = 0x88,      // ring 0, 32 bits, not accessed
+    STACK1 = 0x90,     // ring 1
     BEYOND = 0x100,
     VECTOR = 2,
     IDT_LIMIT = 0xFF,
     ESP0 = 0x7000,
+    ESP1 = 0x1111,
 };
 
 #define MODE_REAL CPU_MODE_REAL
@@ -35,9 +37,11 @@ enum {
 #define LONG64    CPU_MODE_LONG64
 
 // A gate: rights are P, DPL, S and type.
+#define LOW_HALF(word)  ((uint64_t)(word) % 0x10000)
+#define HIGH_HALF(word) ((uint64_t)(word) / 0x10000)
 #define GATE_TO(rights, count, selector, offset)                                                   \
-    .low = ((offset)&UINT64_C(0xFFFF)) | (uint64_t)(selector) << 16 | (uint64_t)(count) << 32 |    \
-           (uint64_t)(rights) << 40 | ((offset)&UINT64_C(0xFFFF0000)) << 32
+    .low = (LOW_HALF(offset) | (uint64_t)(selector) << 16 | (uint64_t)(count) << 32 |              \
+            (uint64_t)(rights) << 40 | HIGH_HALF(offset) << 48)
 #define CALL32(count, selector, offset) GATE_TO(0xEC, count, selector, offset)
 #define CALL16(count, selector, offset) GATE_TO(0xE4, count, selector, offset)
 #define TASK(selector)                  GATE_TO(0xE5, 0, selector, 0)
@@ -143,7 +147,7 @@ static struct transfer_case transfers[] = {
     {"a gate of 64 bits from compatibility mode", LONG32, 3, CALL, {GATE, 0},
      CALL32(0, CODE64, 0x12345678), GOES(CODE64, 0x12345678), GATED(8), INNER(0, ESP0, 0)},
     {"a gate of 64 bits to ring 1: SS is null with its RPL", LONG64, 3, CALL, {GATE, 0},
-     CALL32(0, CODE64_1, 8), GOES(CODE64_1 | 1, 8), GATED(8), INNER(1, 0x1111, 0)},
+     CALL32(0, CODE64_1, 8), GOES(CODE64_1 | 1, 8), GATED(8), INNER(1, ESP1, 0)},
     {"a gate of 64 bits to an offset that is not canonical", LONG64, 0, CALL, {GATE, 0},
      CALL32(0, CODE64, 0), .high = 0x8000, RAISES(GP, 0)},
     {"a gate of 64 bits whose upper half has a type", LONG64, 0, CALL, {GATE, 0},
@@ -154,6 +158,11 @@ static struct transfer_case transfers[] = {
     // The stack of an inner level.
     {"a TSS of 16 bits", PROT16, 3, CALL, {GATE, 0}, CALL16(0, CODE, 0), .tss16 = true,
      GOES(CODE, 0), GATED(2), INNER(STACK, ESP0, 0)},
+    {"a TSS of 16 bits has a stack of ring 1", PROT16, 3, CALL, {GATE, 0},
+     CALL16(0, CODE64_1, 0), .tss16 = true, GOES(CODE64_1 | 1, 0), GATED(2),
+     INNER(STACK1 | 1, ESP1, 0)},
+    {"a TSS of 32 bits has a stack of ring 1", PROT32, 3, CALL, {GATE, 0},
+     CALL32(0, CODE64_1, 0), GOES(CODE64_1 | 1, 0), GATED(4), INNER(STACK1 | 1, ESP1, 0)},
     {"a TSS that ends with SS0", PROT32, 3, CALL, {GATE, 0}, CALL32(0, CODE, 0), .tss_limit = 9,
      GOES(CODE, 0), GATED(4), INNER(STACK, ESP0, 0)},
     {"a TSS that ends before SS0", PROT32, 3, CALL, {GATE, 0}, CALL32(0, CODE, 0), .tss_limit = 8,
@@ -246,6 +255,8 @@ static struct transfer_case transfers[] = {
      .idt_limit = 0x2E, RAISES(GP, IDT_CODE(VECTOR))},
     {"an IDT that cannot be read", PROT32, 0, INT, TRAP32(CODE, 1), .unreadable = RIG_IDT + 16,
      UNREAD},
+    {"outside IA-32e mode a gate has no upper half", PROT32, 0, INT, TRAP32(CODE, 1),
+     .unreadable = RIG_IDT + 24, GOES(CODE, 1), GATED(4)},
     {"an IDT of IA-32e mode whose upper half cannot be read", LONG64, 0, INT, TRAP32(CODE64, 1),
      .unreadable = RIG_IDT + 40, UNREAD},
     {"64 bits: the stack of ring 0", LONG64, 3, EXTERNAL, INT32(CODE64, 0x1234), .high = 0xFFFF8000,
@@ -264,6 +275,8 @@ static struct transfer_case transfers[] = {
      .high = 0x8000, RAISES(GP, 1)},
     {"real mode: an offset and a selector", MODE_REAL, 0, INT, .low = 0x12345678,
      GOES(0x1234, 0x5678), GATED(2), .masks = true},
+    {"real mode: a vector table that ends with the entry", MODE_REAL, 0, INT, .low = 0x12345678,
+     .idt_limit = 0x0B, GOES(0x1234, 0x5678), GATED(2), .masks = true},
     {"real mode: beyond the vector table", MODE_REAL, 0, INT, .idt_limit = 0x0A,
      RAISES(GP, IDT_CODE(VECTOR))},
     {"real mode: a vector table that cannot be read", MODE_REAL, 0, INT, .unreadable = RIG_IDT + 8,
@@ -283,7 +296,8 @@ static void put_segments(struct segment_rig *rig)
         {STACK, UINT64_C(0x00CF93000000FFFF)},        {STACK_RO, UINT64_C(0x00CF91000000FFFF)},
         {STACK_ABSENT, UINT64_C(0x00CF13000000FFFF)}, {STACK3, UINT64_C(0x00CFF3000000FFFF)},
         {CODE64_3, UINT64_C(0x00AFFB000000FFFF)},     {CONFORMING, UINT64_C(0x00CF9F000000FFFF)},
-        {CODE64_1, UINT64_C(0x00AFBB000000FFFF)},     {FRESH, UINT64_C(0x00CF9A000000FFFF)},
+        {CODE64_1, UINT64_C(0x00AFBB000000FFFF)},     {STACK1, UINT64_C(0x00CFB3000000FFFF)},
+        {FRESH, UINT64_C(0x00CF9A000000FFFF)},
     };
     for (size_t i = 0; i < ARRAY_LEN(segments); i++) {
         rig_put_gdt(rig, segments[i].selector, segments[i].descriptor);
@@ -300,14 +314,18 @@ static void put_tss(struct segment_rig *rig, const struct transfer_case *c)
     if (c->tss16) {
         rig_put(rig, RIG_TSS + 2, rsp0, 2);
         rig_put(rig, RIG_TSS + 4, ss, 2);
+        rig_put(rig, RIG_TSS + 6, ESP1, 2);
+        rig_put(rig, RIG_TSS + 8, STACK1 | 1, 2);
         return;
     }
     rig_put(rig, RIG_TSS + 4, rsp0, 8);
     if (c->mode < CPU_MODE_LONG64) {
         rig_put(rig, RIG_TSS + 8, ss, 2);
+        rig_put(rig, RIG_TSS + 12, ESP1, 4);
+        rig_put(rig, RIG_TSS + 16, STACK1 | 1, 2);
         return;
     }
-    rig_put(rig, RIG_TSS + 12, 0x1111, 8);
+    rig_put(rig, RIG_TSS + 12, ESP1, 8);
     for (uint64_t ist = 1; ist <= 7; ist++) {
         rig_put(rig, RIG_TSS + 28 + 8 * ist, 0x1500 + ist, 8);
     }
@@ -343,8 +361,20 @@ static struct segment_answer transfer(struct segment_rig *rig, const struct tran
     return segment_transfer(&rig->cpu, c->way == CALL ? SEGMENT_CALL : SEGMENT_JMP, c->to, out);
 }
 
+// Real mode keeps what CS held but for the base, virtual-8086 mode has its own limit and rights.
+static void check_paragraph(enum cpu_mode mode, uint16_t selector, const struct segment *code)
+{
+    assert_int_equal(code->selector, selector);
+    assert_int_equal(code->base, selector * 16);
+    assert_int_equal(code->limit, 0xFFFF);
+    assert_int_equal(code->access, mode == CPU_MODE_REAL ? 0x9B : 0xF3);
+}
+
 static void check_destination(const struct transfer_case *c, const struct segment_transfer *out)
 {
+    if (c->mode == CPU_MODE_REAL || (c->mode == CPU_MODE_V86 && !c->gated)) {
+        check_paragraph(c->mode, c->cs, &out->code.segment);
+    }
     assert_int_equal(out->code.segment.selector, c->cs);
     assert_int_equal(out->offset, c->offset);
     assert_int_equal(out->gated, c->gated);
@@ -380,6 +410,30 @@ static void check_transfer(void **state)
         check_destination(c, &out);
     } else if (answer.outcome == SEGMENT_TASK_SWITCH) {
         assert_int_equal(out.task, c->task);
+    }
+}
+
+// SDM 3A, "Protection of Exception- and Interrupt-Handler Procedures".
+static void a_gate_of_the_idt_is_for_software_up_to_its_dpl(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 32; n++) {
+        unsigned dpl = n & 3;
+        unsigned cpl = n >> 2 & 3;
+        struct transfer_case c = {
+            .mode = LONG64, .cpl = cpl, .way = n >= 16 ? INT : EXTERNAL, TRAP32(CODE64, 0)};
+        struct segment_rig rig;
+        struct segment_transfer out;
+        c.low = (c.low & ~(UINT64_C(3) << 45)) | (uint64_t)dpl << 45;
+        rig_init(&rig, c.mode, cpl);
+        put_segments(&rig);
+        put_tss(&rig, &c);
+        put_gate(&rig, &c);
+
+        struct segment_answer answer = transfer(&rig, &c, &out);
+
+        bool refused = c.way == INT && dpl < cpl;
+        assert_int_equal(answer.outcome, refused ? SEGMENT_RAISES : SEGMENT_DONE);
     }
 }
 
@@ -450,6 +504,9 @@ static void check_return(void **state)
     assert_int_equal(answer.code, c->code);
     if (answer.outcome == SEGMENT_DONE) {
         bool tables = c->mode != CPU_MODE_REAL && c->mode != CPU_MODE_V86;
+        if (!tables) {
+            check_paragraph(c->mode, c->frame.cs, &out.code.segment);
+        }
         assert_int_equal(out.code.segment.selector, c->frame.cs);
         assert_int_equal(out.rip, c->rip);
         assert_int_equal(out.cpl, tables ? c->frame.cs & 3u : c->cpl);
@@ -555,6 +612,7 @@ int main(void)
 {
     int failures = 0;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_gate_of_the_idt_is_for_software_up_to_its_dpl),
         cmocka_unit_test(a_return_drops_the_segments_of_inner_levels),
         cmocka_unit_test(the_fast_system_calls_load_flat_segments),
     };
