@@ -221,6 +221,7 @@ static void check_query(void **state)
     bool zf = true;
     uint32_t out = 0;
     rig_init(&rig, c->mode, 0);
+    rig_put_gdt(&rig, 0, UINT64_C(0x00CF9A000000FFFF)); // no selector means it
     rig_put_gdt(&rig, CODE, UINT64_C(0x00CF9A000000FFFF));
     rig_put_gdt(&rig, CALL_GATE, UINT64_C(0x00008C0000080000));
     rig_put_gdt(&rig, RESERVED, UINT64_C(0x0000880000000000));

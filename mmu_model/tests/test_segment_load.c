@@ -175,6 +175,7 @@ static void put_tables(struct segment_rig *rig)
     const uint64_t data = UINT64_C(0x8040F23412345678);
     const uint64_t ldt = UINT64_C(0x00008200200000FF);
     const uint64_t tss = UINT64_C(0x0000890030000067);
+    rig_put_gdt(rig, 0, tss); // no selector means it
     rig_put_gdt(rig, DATA, data);
     rig_put_gdt(rig, DATA_A, UINT64_C(0x00CFF3000000FFFF));
     rig_put_gdt(rig, ABSENT, UINT64_C(0x00CF73000000FFFF));
