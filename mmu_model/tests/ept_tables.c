@@ -23,7 +23,7 @@ void ept_put(struct cells *cells, uint64_t guest_phys, const uint64_t entry[EPT_
 {
     for (unsigned level = EPT_LEVELS; level > 0; level--) {
         uint64_t at = EPT_TABLE(level) + 8 * (guest_phys >> (3 + 9 * level) & 511);
-        uint64_t link = level > 1 ? EPT_TABLE(level - 1) | ERWX : 0x9000 | EWB | ERWX;
+        uint64_t link = level > 1 ? EPT_TABLE(level - 1) | ERWX | EXU : 0x9000 | EWB | ERWX;
         if (!is_there(cells, at)) {
             cells_put(cells, at, entry[level] != 0 ? entry[level] : link);
         }
