@@ -14,7 +14,8 @@ enum {
     ACTIVITY_HLT = 1,
 };
 
-#define RFLAGS_IF UINT64_C(0x200)
+#define RFLAGS_IF    UINT64_C(0x200)
+#define BLOCKING_SMI UINT64_C(0x4) // of the interruptibility state
 
 static const char *build_memory(struct machine *machine)
 {
@@ -389,8 +390,13 @@ void cpu_segments(const struct cpu *cpu, struct segment_registers *out)
     };
 }
 
+// SDM 3C, "Guest Non-Register State": SMIs are blocked while the processor is in SMM, and nothing
+// else blocks them in the state of a guest.
 enum pulse_cpu_mode cpu_pulse_mode(const struct cpu *cpu)
 {
+    if ((cpu_guest(cpu, INTERRUPTIBILITY) & BLOCKING_SMI) != 0) {
+        return PULSE_MODE_SMM;
+    }
     return (enum pulse_cpu_mode)cpu_mode_of(cpu_guest(cpu, CR0), cpu_guest(cpu, IA32_EFER),
                                             cpu_guest(cpu, RFLAGS),
                                             (uint32_t)cpu_guest(cpu, CS_ACCESS));

@@ -7,6 +7,7 @@
 enum {
     SPAN_MAX = 1 << 16,      // bytes looked at in one go
     COMPARED_AT_ONCE = 32,   // bytes of a pattern
+    LONG_PATTERN = 256,      // what memmem looks for by another method is longer
     BYTES_AT_ONCE_MOST = 64, // a candidate further from the last one than this is in another line
 };
 
@@ -97,12 +98,32 @@ static struct span span_at(struct cursor *cursor, uint64_t address)
     return span;
 }
 
+// memmem finds long patterns in time that is linear in both lengths.
+static bool is_linear(const struct target_search *search)
+{
+    return search->start <= search->end && search->step == 1 && search->pattern_len > LONG_PATTERN;
+}
+
 // What it costs to look at a candidate: its line of memory, and all of the pattern, because nearly
 // all of it may be there.
 static int64_t candidate_work(const struct target_search *search)
 {
     uint32_t apart = search->step < BYTES_AT_ONCE_MOST ? search->step : BYTES_AT_ONCE_MOST;
-    return 1 + apart + search->pattern_len / COMPARED_AT_ONCE;
+    return 1 + apart + (is_linear(search) ? 0 : search->pattern_len / COMPARED_AT_ONCE);
+}
+
+// How many bytes from address on one transfer could reach if all were there: it ends at the
+// segment's limit and does not wrap.
+static uint64_t transfer_length(struct cursor *cursor, uint64_t address)
+{
+    struct target_address where = cursor->search->where;
+    struct segment_linear linear = {.length = UINT64_MAX};
+    where.address = address;
+    if (where.space != TARGET_PHYSICAL) {
+        cursor->work -= where.space == TARGET_VIRTUAL ? SEARCH_SEGMENT_WORK : 0;
+        (void)access_linear(&cursor->access, &where, &linear);
+    }
+    return linear.length;
 }
 
 // Does the pattern stand at address, without a gap in it?
@@ -110,7 +131,10 @@ static bool matches(struct cursor *cursor, uint64_t address)
 {
     const struct target_search *search = cursor->search;
     uint32_t done = 0;
-    cursor->work -= candidate_work(search);
+    cursor->work -= candidate_work(search) + search->pattern_len;
+    if (transfer_length(cursor, address) < search->pattern_len) {
+        return false;
+    }
     while (done < search->pattern_len) {
         if (address + done < address) {
             return false;
@@ -189,7 +213,7 @@ static void spend(struct cursor *cursor, uint64_t distance)
 {
     const struct target_search *search = cursor->search;
     uint64_t steps = search->step != 0 ? distance / search->step : 0;
-    cursor->work -= (int64_t)(steps + 1) * candidate_work(search);
+    cursor->work -= (int64_t)(steps + 1) * candidate_work(search) + search->pattern_len;
 }
 
 // Looks at those of the next candidates that lie in the span as a whole. True with the match; else
@@ -262,6 +286,10 @@ enum pulse_status search_run(struct machine *machine, struct target_search *sear
     }
     struct cursor cursor = {.search = search, .work = *work};
     access_begin(&cursor.access, machine, search->where.root);
+    bool translates = search->where.space != TARGET_PHYSICAL;
+    if (translates && access_mode(&cursor.access) != STATUS_SUCCESS) {
+        return STATUS_INVALID_CPU_MODE;
+    }
     enum pulse_status status = STATUS_PENDING;
     while (status == STATUS_PENDING && cursor.work > 0) {
         status = search_on(&cursor, out_address);
