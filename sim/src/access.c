@@ -133,6 +133,36 @@ static size_t least(uint64_t a, size_t b)
     return a < b ? (size_t)a : b;
 }
 
+// Where the next of len bytes from linear on are. What is written may be the tables themselves, so
+// a write asks again after each page.
+static enum mmu_fault locate(const struct mover *mover, const struct access *access,
+                             uint64_t linear, size_t len, struct mmu_runs *out)
+{
+    if (mover->read_into) {
+        return mmu_locate_runs(&access->registers, &access->memory, linear, len, out);
+    }
+    struct mmu_walk walk;
+    out->num_runs = 0;
+    if (mmu_locate(&access->registers, &access->memory, linear, &walk)) {
+        out->run[0] = (struct mmu_run){walk.guest_phys, least(walk.contiguous, len)};
+        out->num_runs = 1;
+    }
+    return walk.fault;
+}
+
+// Moves what the runs describe. False at the first byte that cannot be reached.
+static bool move_runs(const struct mover *mover, const struct mmu_runs *runs, size_t *moved)
+{
+    for (size_t i = 0; i < runs->num_runs; i++) {
+        size_t done = move(mover, runs->run[i].guest_phys, *moved, (size_t)runs->run[i].len);
+        *moved += done;
+        if (done < runs->run[i].len) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum pulse_status move_linear(const struct mover *mover, const struct target_address *place,
                                      size_t len, size_t *out_moved)
 {
@@ -144,23 +174,17 @@ static enum pulse_status move_linear(const struct mover *mover, const struct tar
         return status;
     }
     len = least(linear.length, len);
+    enum mmu_fault fault = MMU_FAULT_NONE;
     size_t moved = 0;
-    while (moved < len) {
-        struct mmu_walk walk;
-        if (!mmu_locate(&access.registers, &access.memory, linear.linear + moved, &walk)) {
-            status = status_of_walk(walk.fault);
-            break;
-        }
-        size_t run = least(walk.contiguous, len - moved);
-        size_t done = move(mover, walk.guest_phys, moved, run);
-        moved += done;
-        if (done < run) {
-            status = STATUS_INVALID_TRANSLATION;
+    while (moved < len && fault == MMU_FAULT_NONE) {
+        struct mmu_runs runs;
+        fault = locate(mover, &access, linear.linear + moved, len - moved, &runs);
+        if (!move_runs(mover, &runs, &moved)) {
             break;
         }
     }
     *out_moved = moved;
-    return moved != 0 ? STATUS_SUCCESS : status;
+    return moved != 0 ? STATUS_SUCCESS : status_of_walk(fault);
 }
 
 static enum pulse_status transfer(const struct mover *mover, const struct target_address *place,
