@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "boundary_world.h"
 
 #define INVALID_TRANSLATION_V1 UINT64_C(0xC0000017)
@@ -276,6 +278,32 @@ static void tables_may_lie_where_nothing_is(void **state)
     world_expect_equal(&world);
 }
 
+// The table of LINEAR is mapped at its own last page but one, so the bytes before LAST change the
+// entry of LAST: what follows goes where that entry leads now, or nowhere.
+static void a_write_may_change_the_tables_it_goes_through(void **state)
+{
+    static const uint64_t first = 0x1FE000; // pages 510 and 511 of their table
+    static const uint64_t last = 0x1FF000;
+    uint8_t bytes[16] = {0x01, 0x20, 0x08}; // WORLD_FRAMES + 0x2000, present
+    (void)state;
+    enter_with_flat_segment(WORLD_long64);
+    world_map(&world, last, WORLD_FRAMES);
+    world_map(&world, first, world_entry(&world, first, 2) & ~UINT64_C(0xFFF));
+    memcpy(bytes + 8, "new page", 8);
+    struct packet request = {
+        .kind = PACKET_WRITE_LINEAR,
+        .write_linear = {
+            .root = world.root, .address = last - 8, .length = sizeof(bytes), .data = bytes}};
+    rig_expect_value(&world.rig, &request, sizeof(bytes));
+    world_set_entry(&world, last, 1, WORLD_FRAMES + 0x2001);
+    pulsim_poke(world.twin.pulsim, WORLD_FRAMES + 0x2000, "new page", 8);
+    world_expect_equal(&world);
+    bytes[0] = 0; // not present
+    rig_expect_value(&world.rig, &request, 8);
+    world_set_entry(&world, last, 1, WORLD_FRAMES + 0x2000);
+    world_expect_equal(&world);
+}
+
 // Modes without an answer.
 
 struct refusal_row {
@@ -441,6 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pae_reads_its_four_entries_from_memory),
         cmocka_unit_test(tables_may_lie_where_nothing_is),
+        cmocka_unit_test(a_write_may_change_the_tables_it_goes_through),
         cmocka_unit_test(a_guest_in_smm_does_not_run),
         cmocka_unit_test(the_context_names_the_mode),
         cmocka_unit_test(without_paging_linear_is_physical_whatever_efer_says),
