@@ -12,8 +12,9 @@
 
 #include "boundary_world.h"
 
+#define PAGE UINT64_C(0x1000)
+
 enum {
-    PAGE = 0x1000,
     HALF = 6, // pages on each side of the middle, where another table begins
     NUM_PAGES = 2 * HALF,
     NUM_WORLDS = 40,    // per mode
@@ -63,11 +64,11 @@ static int close_world(void **state)
 static void build_page(unsigned i)
 {
     static const uint64_t wrong_entries[] = {0, WORLD_PROTECTED | 1, WORLD_FRAMES | 6};
-    uint64_t linear = LOWEST + (uint64_t)i * PAGE;
+    uint64_t linear = LOWEST + i * PAGE;
     uint32_t choice = next_random(10);
     pages[i] = (struct page){NOWHERE, 0};
     if (choice < 6) {
-        pages[i] = (struct page){RAM, WORLD_FRAMES + (uint64_t)next_random(40) * PAGE};
+        pages[i] = (struct page){RAM, WORLD_FRAMES + next_random(40) * PAGE};
     } else if (choice == 6) {
         pages[i] = (struct page){ROM, WORLD_ROM};
     } else if (choice == 7) {
@@ -94,7 +95,7 @@ static void build_directory(void)
         if (choice == (lower ? 1U : 0U)) {
             pages[i] = (struct page){NOWHERE, 0};
         } else if (lower && choice == 2 && has_2mib_pages) {
-            pages[i] = (struct page){RAM, LARGE_END - (uint64_t)(HALF - i) * PAGE};
+            pages[i] = (struct page){RAM, LARGE_END - (HALF - i) * PAGE};
         }
     }
 }
@@ -220,7 +221,7 @@ static void write_and_compare(const struct transfer *transfer)
 static void check_transfer(void)
 {
     struct transfer transfer = {
-        .linear = LOWEST + next_random((NUM_PAGES - 1) * PAGE),
+        .linear = LOWEST + next_random((NUM_PAGES - 1) * (uint32_t)PAGE),
         .len = 1 + next_random(next_random(2) ? MAX_LEN : 32),
         .is_virtual = next_random(2),
         .version = next_random(2) ? PROTOCOL_V1 : PROTOCOL_V2,

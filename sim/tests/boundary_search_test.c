@@ -14,10 +14,9 @@
 
 #define NEEDLE "needle"
 
-enum {
-    NEEDLE_SIZE = 6,
-    NEAR = 32, // bytes on each side of an edge that a search looks at
-};
+#define NEAR UINT64_C(32) // bytes on each side of an edge that a search looks at
+
+enum { NEEDLE_SIZE = 6 };
 
 static struct world world;
 
@@ -122,19 +121,22 @@ static void expect_gap(const struct probe *probe, struct query query)
     expect_status(probe, query, 0xC0000017, 0xC0000021);
 }
 
-// Zeros where the runs are near the edge and near where memory goes on.
+static void wipe_around(const struct probe *probe, uint64_t middle)
+{
+    static const uint8_t zero = 0;
+    for (uint64_t at = 0; at < 2 * NEAR; at++) {
+        if (probe_reach(probe, middle - NEAR + at, 1) == 1) {
+            probe_poke(probe, middle - NEAR + at, &zero, 1);
+        }
+    }
+}
+
+// Zeros near the edge and near where memory goes on.
 static void wipe(const struct probe *probe)
 {
-    static const uint8_t zeros[NEAR];
-    uint64_t resume = probe->row->resume;
-    uint64_t places[] = {probe->row->edge - NEAR, probe->row->edge, resume - NEAR, resume};
-    size_t num_places = boundary_is_address(resume) ? 4 : 2;
-    for (size_t i = 0; i < num_places; i++) {
-        for (uint64_t at = 0; at < NEAR; at++) {
-            if (probe_reach(probe, places[i] + at, 1) == 1) {
-                probe_poke(probe, places[i] + at, zeros, 1);
-            }
-        }
+    wipe_around(probe, probe->row->edge);
+    if (boundary_is_address(probe->row->resume)) {
+        wipe_around(probe, probe->row->resume);
     }
 }
 

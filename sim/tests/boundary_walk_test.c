@@ -9,11 +9,8 @@
 
 #include <string.h>
 
+#include "boundary_requests.h"
 #include "boundary_rows.h"
-
-#define INVALID_TRANSLATION_V1 UINT64_C(0xC0000017)
-#define INVALID_TRANSLATION    UINT64_C(0xC0000021)
-#define INVALID_CPU_MODE_V1    UINT64_C(0xC000001F)
 
 enum {
     NO_ENTRY = 0xFF,
@@ -76,12 +73,6 @@ static struct packet translate_request(const struct probe *probe, uint64_t addre
                            .virtual_to_physical = {.root = root,
                                                    .selector = probe_selector(probe),
                                                    .offset = probe_offset(probe, address)}};
-}
-
-static void expect_status(const struct packet *reply, uint64_t number)
-{
-    assert_int_equal(reply->kind, PACKET_STATUS);
-    assert_int_equal(reply->status.status, number);
 }
 
 static void check_entries(const struct probe *probe, uint64_t address, const struct answer *answer)

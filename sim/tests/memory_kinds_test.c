@@ -14,7 +14,7 @@
 
 // bare.h says what lies where: ROM, the device, empty space and protected memory are neighbours.
 
-enum { PAGE = 0x1000 };
+#define PAGE UINT64_C(0x1000)
 
 static uint8_t buffer[4 * PAGE];
 
