@@ -63,7 +63,10 @@ static int close_world(void **state)
 // Half of the pages are RAM, some of them the same frame.
 static void build_page(unsigned i)
 {
-    static const uint64_t wrong_entries[] = {0, WORLD_PROTECTED | 1, WORLD_FRAMES | 6};
+    // 32-bit paging has no reserved bit here: bit 51 is beyond its entries.
+    static const uint64_t wrong_entries[] = {0, WORLD_PROTECTED | 1, WORLD_FRAMES | 6,
+                                             UINT64_C(1) << 51 | WORLD_FRAMES | 1};
+    bool has_reserved_bits = world_modes[world.mode].levels > 2;
     uint64_t linear = LOWEST + i * PAGE;
     uint32_t choice = next_random(10);
     pages[i] = (struct page){NOWHERE, 0};
@@ -74,7 +77,7 @@ static void build_page(unsigned i)
     } else if (choice == 7) {
         pages[i] = (struct page){EMPTY, WORLD_EMPTY};
     }
-    uint64_t wrong = wrong_entries[next_random(3)];
+    uint64_t wrong = wrong_entries[next_random(has_reserved_bits ? 4 : 3)];
     world_set_entry(&world, linear, 1, pages[i].kind != NOWHERE ? pages[i].phys | 1 : wrong);
 }
 

@@ -154,6 +154,7 @@ static void matches_end_at_the_edge(const struct probe *probe)
     expect_hit(probe, (struct query){edge - NEAR, last, false}, last);
     expect_hit(probe, (struct query){edge - NEAR, edge - 1, false}, last);
     expect_hit(probe, (struct query){edge - 1, edge - NEAR, false}, last);
+    expect_hit(probe, (struct query){edge - 1, last, false}, last);
     expect_hit(probe, (struct query){last, edge - NEAR, true}, last);
     wipe(probe);
     expect_nothing(probe, (struct query){edge - 1, edge - NEAR, false});
@@ -217,6 +218,9 @@ static void a_gap_is_skipped_when_told(const struct probe *probe)
     place(probe, resume + 4, NEEDLE);
     expect_hit(probe, (struct query){edge - 2, resume + 8, true}, resume + 4);
     expect_gap(probe, (struct query){edge - 2, resume + 8, false});
+    wipe(probe);
+    place(probe, resume, NEEDLE);
+    expect_hit(probe, (struct query){edge - 2, resume, true}, resume);
     wipe(probe);
     place(probe, edge - 9, NEEDLE);
     expect_hit(probe, (struct query){resume + 8, edge - NEAR, true}, edge - 9);
