@@ -185,25 +185,25 @@ static void expect_walk(uint16_t selector, const struct window *window, uint64_t
     assert_memory_equal(entries, second->entries, 8 * (size_t)first.count);
 }
 
-static void expect_transfers(uint16_t selector, const struct window *window, uint64_t offset)
+static void expect_read(uint16_t selector, const struct window *window, uint64_t offset)
 {
-    struct packet read = {
+    struct packet request = {
         .kind = PACKET_READ_VIRTUAL,
         .read_virtual = {
             .root = oracle.root, .selector = selector, .offset = offset, .length = ORACLE_LENGTH}};
-    struct packet write = {.kind = PACKET_WRITE_VIRTUAL,
-                           .write_virtual = {.root = oracle.root,
-                                             .selector = selector,
-                                             .offset = offset,
-                                             .length = ORACLE_LENGTH,
-                                             .data = oracle_ink}};
-    uint64_t linear = linear_of(window, offset);
-    size_t want = reach(window, offset);
-    oracle_expect_read(&oracle, &read, linear, want);
-    expect_translation(selector, window, offset);
-    expect_walk(selector, window, offset);
-    oracle_reset(&oracle); // what is written may be the descriptor itself
-    oracle_expect_write(&oracle, &write, linear, want);
+    oracle_expect_read(&oracle, &request, linear_of(window, offset), reach(window, offset));
+}
+
+// What is written may be the descriptor itself, so everything is undone.
+static void expect_write(uint16_t selector, const struct window *window, uint64_t offset)
+{
+    struct packet request = {.kind = PACKET_WRITE_VIRTUAL,
+                             .write_virtual = {.root = oracle.root,
+                                               .selector = selector,
+                                               .offset = offset,
+                                               .length = ORACLE_LENGTH,
+                                               .data = oracle_ink}};
+    oracle_expect_write(&oracle, &request, linear_of(window, offset), reach(window, offset));
     oracle_expect_equal(&oracle);
     oracle_reset(&oracle);
 }
@@ -211,8 +211,14 @@ static void expect_transfers(uint16_t selector, const struct window *window, uin
 static void expect_transfers_over(uint16_t selector, const struct window *window, uint64_t offset)
 {
     static const unsigned distances[] = {ORACLE_LENGTH + 1, ORACLE_LENGTH, 17, 2, 1, 0};
+    static const unsigned write_distances[] = {ORACLE_LENGTH, 17, 1, 0};
     for (size_t i = 0; i < sizeof(distances) / sizeof(distances[0]); i++) {
-        expect_transfers(selector, window, offset - distances[i]);
+        expect_read(selector, window, offset - distances[i]);
+        expect_translation(selector, window, offset - distances[i]);
+        expect_walk(selector, window, offset - distances[i]);
+    }
+    for (size_t i = 0; i < sizeof(write_distances) / sizeof(write_distances[0]); i++) {
+        expect_write(selector, window, offset - write_distances[i]);
     }
 }
 
