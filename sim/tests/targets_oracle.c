@@ -84,7 +84,7 @@ bool oracle_segment(const struct mode_target *target, const char *name, struct s
 
 uint16_t oracle_selector(const struct mode_target *target, const char *name)
 {
-    struct segment segment;
+    struct segment segment = {.selector = 0};
     assert_true(oracle_segment(target, name, &segment));
     return segment.selector;
 }

@@ -169,7 +169,8 @@ static void it_counts(void **state)
         write_register(engine, UC_X86_REG_SS, 0x400);
     }
     write_register(engine, UC_X86_REG_ESP, is_real ? 0x1000 : 0x5000);
-    assert_int_equal(uc_emu_start(engine, ROWS_PROGRAM_PHYS, MEMORY, 0, 4 * TURNS), UC_ERR_OK);
+    assert_int_equal(uc_emu_start(engine, ROWS_PROGRAM_PHYS, MEMORY, 0, (size_t)4 * TURNS),
+                     UC_ERR_OK);
     assert_int_equal(uc_mem_read(engine, row->counter, &counted, row->size), UC_ERR_OK);
     assert_int_equal(counted, TURNS);
     assert_int_equal(uc_close(engine), UC_ERR_OK);

@@ -119,27 +119,35 @@ static size_t expect_virtual_hits(const struct page_row *page, uint64_t linear)
     return num_hits;
 }
 
+struct hits {
+    size_t linear;
+    size_t virtual;
+};
+
+// Through every row that maps the page.
+static void expect_page(const struct page_row *page, struct hits *hits)
+{
+    expect_physical_hit(page);
+    for (size_t i = 0; i < oracle.target->num_map; i++) {
+        const struct map_row *row = &oracle.target->map[i];
+        uint64_t offset = page->guest_phys - row->guest_phys;
+        if (row->mapped && offset <= row->to - row->from) {
+            expect_linear_hit(page, row->from + offset);
+            hits->virtual += expect_virtual_hits(page, row->from + offset);
+            hits->linear++;
+        }
+    }
+}
+
 static void searches_find_every_page_wherever_it_is_mapped(void **state)
 {
     (void)state;
-    const struct mode_target *target = oracle.target;
-    size_t num_linear = 0;
-    size_t num_virtual = 0;
-    for (size_t i = 0; i < target->num_pages; i++) {
-        const struct page_row *page = &target->pages[i];
-        expect_physical_hit(page);
-        for (size_t k = 0; k < target->num_map; k++) {
-            const struct map_row *row = &target->map[k];
-            uint64_t offset = page->guest_phys - row->guest_phys;
-            if (row->mapped && offset <= row->to - row->from) {
-                expect_linear_hit(page, row->from + offset);
-                num_virtual += expect_virtual_hits(page, row->from + offset);
-                num_linear++;
-            }
-        }
+    struct hits hits = {.linear = 0};
+    for (size_t i = 0; i < oracle.target->num_pages; i++) {
+        expect_page(&oracle.target->pages[i], &hits);
     }
-    assert_true(num_linear >= 4);
-    assert_true(num_virtual >= 1);
+    assert_true(hits.linear >= 4);
+    assert_true(hits.virtual >= 1);
 }
 
 // A search of the whole linear space goes past all of its holes, or ends at the first one.

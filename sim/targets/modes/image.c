@@ -219,12 +219,18 @@ static bool build_program(struct builder *b)
     return true;
 }
 
+static void put_text(struct builder *b, uint64_t guest_phys, const char *text)
+{
+    for (size_t i = 0; text[i]; i++) {
+        put(b, guest_phys + i, 1, (uint8_t)text[i]);
+    }
+}
+
 static void build_page(struct builder *b, const struct page_row *row)
 {
     static const char end[] = "end of this page";
-    uint8_t *bytes = page_at(b, row->guest_phys);
-    memcpy(bytes, row->text, strlen(row->text));
-    memcpy(bytes + IMAGE_PAGE_SIZE - strlen(end), end, strlen(end));
+    put_text(b, row->guest_phys, row->text);
+    put_text(b, row->guest_phys + IMAGE_PAGE_SIZE - strlen(end), end);
 }
 
 bool image_build(const struct mode_target *target, struct image *out)

@@ -27,10 +27,10 @@ static bool build(const struct mode_target *target)
 static bool write_source(const char *path)
 {
     FILE *out = fopen(path, "wb");
-    bool ok = out != NULL;
-    if (!ok) {
+    if (!out) {
         return complain(path, "cannot be written");
     }
+    bool ok = true;
     (void)fputs("// Made by sim/targets/modes/main.c from the rows of the targets.\n\n"
                 "#include \"target_modes.h\"\n\n",
                 out);

@@ -9,9 +9,13 @@
 program_\name:
         .endm
 
+        // What follows is its size in bytes.
         .macro  END name
-        .globl  program_\name\()_end
 program_\name\()_end:
+        .balign 8
+        .globl  program_\name\()_len
+program_\name\()_len:
+        .quad   program_\name\()_end - program_\name
         .endm
 
         .section .rodata, "a"

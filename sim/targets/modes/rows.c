@@ -81,7 +81,7 @@ enum {
 #include "modes/one_target.def"
 
 static const struct mode_target *const targets[] = {
-#define MODE_TARGET(id) &id,
+#define MODE_TARGET(id) &(id),
 #include "modes/targets.def"
 };
 
