@@ -215,6 +215,33 @@ static void ia32e_mode_without_pae_is_an_invalid_cpu_mode(void **state)
     oracle_expect_equal(&oracle);
 }
 
+// --- roots ------------------------------------------------------------------------------------
+
+static struct packet read_data_with(uint64_t root)
+{
+    return (struct packet){
+        .kind = PACKET_READ_LINEAR,
+        .read_linear = {.root = root, .address = 0x3000, .length = ORACLE_LENGTH}};
+}
+
+// As a value of CR3: bits 11:0 (PAE: 4:0) and 63:61 are ignored, one from MAXPHYADDR to 60 must not
+// be set. Without paging nobody looks at the root.
+static void a_root_is_taken_as_a_value_of_cr3(void **state)
+{
+    (void)state;
+    struct mmu_registers registers;
+    enum mmu_mode mode;
+    mode_target_mmu(oracle.target, &registers);
+    assert_true(mmu_mode_of(&registers, &mode));
+    uint64_t low = mode == MMU_MODE_PAE ? 0x1F : 0xFFF;
+    struct packet ignored = read_data_with(oracle.root | low | UINT64_C(7) << 61);
+    oracle_expect_read(&oracle, &ignored, 0x3000, ORACLE_LENGTH);
+    for (unsigned bit = 46; bit <= 60; bit++) {
+        struct packet beyond = read_data_with(oracle.root | UINT64_C(1) << bit);
+        oracle_expect_read(&oracle, &beyond, 0x3000, mode == MMU_MODE_NONE ? ORACLE_LENGTH : 0);
+    }
+}
+
 // --- target files -----------------------------------------------------------------------------
 
 static void a_target_file_can_be_based_on_it(void **state)
@@ -248,6 +275,7 @@ static int run_target(const struct mode_target *target)
         TEST(the_stack_can_be_used),
         TEST(only_64_bit_mode_runs),
         TEST(ia32e_mode_without_pae_is_an_invalid_cpu_mode),
+        TEST(a_root_is_taken_as_a_value_of_cr3),
         TEST(a_target_file_can_be_based_on_it),
     };
     oracle.target = target;

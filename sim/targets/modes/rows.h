@@ -30,8 +30,8 @@ enum row_rights {
 };
 
 // Linear addresses from..to, both included. Mapped: pages of page_size (0: paging is off) with
-// rights lead to guest_phys on. Not mapped: entries of level hold entry, and a walk ends there with
-// fault; level 0: no entry is asked.
+// rights lead to guest_phys on. Not mapped: entries of level hold entry, and a walk ends there, or
+// in the table below, with fault; level 0: no entry is asked.
 struct map_row {
     uint64_t from;
     uint64_t to;
@@ -40,6 +40,7 @@ struct map_row {
     unsigned rights;
     uint64_t guest_phys;
     unsigned level;
+    bool below; // the table that the entry leads to is at fault
     enum mmu_fault fault;
     uint64_t entry;
     const char *text;
