@@ -130,6 +130,35 @@ static void it_executes_where_only_57_bits_lead_to(void **state)
     }
 }
 
+static void set_register(const char *name, uint64_t value)
+{
+    assert_true(pulsim_register_write(oracle.rig.pulsim, 0, name, value));
+}
+
+// JMP RBX into the far page, and then to an address that is not canonical with 57 bits either: #GP,
+// and without an IDT the CPU shuts down.
+static void it_branches_to_addresses_of_57_bits_and_no_further(void **state)
+{
+    enum { CODE = 0x2100 };
+    static const uint8_t code[] = {0xFF, 0xE3};
+    (void)state;
+    struct packet write = {
+        .kind = PACKET_WRITE_LINEAR,
+        .write_linear = {
+            .root = oracle.root, .address = CODE, .length = sizeof(code), .data = code}};
+    struct packet step = rig_plain(PACKET_STEP);
+    rig_expect_value(&oracle.rig, &write, sizeof(code));
+    set_register("rip", CODE);
+    set_register("rbx", FAR_PAGE + 0x100);
+    rig_expect_value(&oracle.rig, &step, EVENT_STEP);
+    assert_int_equal(rip_of(0), FAR_PAGE + 0x100);
+
+    set_register("rip", CODE);
+    set_register("rbx", UINT64_C(0x100000000000000));
+    rig_ask(&oracle.rig, &step);
+    rig_expect_status(&oracle.rig, &step, 0xC0000043);
+}
+
 // --- the other programs -----------------------------------------------------------------------
 
 struct lone_program {
@@ -187,6 +216,7 @@ int main(void)
         TEST(it_steps_through_its_call),
         TEST(it_stops_at_a_breakpoint),
         TEST(it_executes_where_only_57_bits_lead_to),
+        TEST(it_branches_to_addresses_of_57_bits_and_no_further),
     };
     enum { NUM_LONE = sizeof(lone_programs) / sizeof(lone_programs[0]) };
     struct CMUnitTest lone[NUM_LONE];
