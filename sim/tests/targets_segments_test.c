@@ -13,7 +13,7 @@
 
 #include "targets_oracle.h"
 
-enum { MAX_SELECTORS = 48 };
+enum { MAX_SELECTORS = 48, MAX_EDGES = 160 };
 
 static struct oracle oracle; // of the target whose group runs
 static enum cpu_mode cpu_mode;
@@ -222,22 +222,42 @@ static void expect_transfers_over(uint16_t selector, const struct window *window
     }
 }
 
-// Over both ends of a segment, and within it over the first ends of rows.
+// Linear addresses where what is mapped changes: the ends of rows, and of regions within rows.
+static size_t find_edges(uint64_t edges[MAX_EDGES])
+{
+    const struct mode_target *target = oracle.target;
+    size_t num = 0;
+    for (size_t i = 0; i < target->num_map; i++) {
+        const struct map_row *row = &target->map[i];
+        edges[num++] = row->to + 1;
+        for (size_t k = 0; k < target->num_regions && row->mapped; k++) {
+            uint64_t offset = target->regions[k].base - row->guest_phys;
+            if (offset != 0 && offset <= row->to - row->from) {
+                edges[num++] = row->from + offset;
+            }
+        }
+        assert_true(num < MAX_EDGES - 8);
+    }
+    return num;
+}
+
+// Over both ends of a segment, and within it over the first edges.
 static void transfers_over_the_ends_of_a_segment_stop_where_they_must(void **state)
 {
-    enum { ENDS = 6 };
+    enum { WITHIN = 8 };
     const uint16_t *selector = *state;
     const struct window window = window_at(*selector);
-    const struct mode_target *target = oracle.target;
+    uint64_t edges[MAX_EDGES];
+    size_t num_edges = find_edges(edges);
     expect_transfers_over(*selector, &window, window.first);
     expect_transfers_over(*selector, &window, window.last + 1);
-    unsigned num_ends = 0;
-    for (size_t i = 0; i < target->num_map && num_ends < ENDS; i++) {
-        uint64_t offset = target->map[i].to + 1 - window.base;
+    unsigned num_within = 0;
+    for (size_t i = 0; i < num_edges && num_within < WITHIN; i++) {
+        uint64_t offset = edges[i] - window.base;
         offset = cpu_mode == CPU_MODE_LONG64 ? offset : offset & UINT32_MAX;
         if (window.exists && offset >= window.first && offset <= window.last) {
             expect_transfers_over(*selector, &window, offset);
-            num_ends++;
+            num_within++;
         }
     }
 }

@@ -171,6 +171,17 @@ static void print_registers(FILE *out, const struct subject *subject)
     }
 }
 
+static void print_targets(FILE *out, const struct subject *subject)
+{
+    (void)subject;
+    (void)fputs("| built-in | CPUs | what it is |\n|---|---|---|\n", out);
+    const struct mode_target *target = mode_target_at(0);
+    for (size_t i = 0; target; target = mode_target_at(++i)) {
+        (void)fprintf(out, "| [`%s`](%s/README.md) | %u | %s |\n", target->name, target->name,
+                      target->num_cpus, target->summary);
+    }
+}
+
 static const struct {
     const char *name;
     void (*print)(FILE *out, const struct subject *subject);
@@ -178,14 +189,19 @@ static const struct {
     {"memory", print_memory},           {"pages", print_pages},
     {"linear", print_linear},           {"structures", print_structures},
     {"descriptors", print_descriptors}, {"segments", print_segments},
-    {"registers", print_registers},
+    {"registers", print_registers},     {"targets", print_targets},
 };
 
 enum { NUM_TABLES = sizeof(tables) / sizeof(tables[0]) };
 
-// A target without descriptors or paging structures has no such table.
+// A target without descriptors or paging structures has no such table; the list of targets stands
+// in the document of none of them.
 static bool is_wanted(const struct subject *subject, size_t table)
 {
+    bool is_list = tables[table].print == print_targets;
+    if (!subject->target || is_list) {
+        return is_list && !subject->target;
+    }
     if (tables[table].print == print_descriptors) {
         return subject->target->num_segments != 0;
     }
@@ -217,7 +233,7 @@ static const char *make_table(const struct subject *subject, const char *line,
     const char *close = strstr(name, mark_close);
     const char *end = strstr(line, end_mark);
     size_t table = close ? find_table(name, (size_t)(close - name)) : NUM_TABLES;
-    if (!end || table == NUM_TABLES) {
+    if (!end || table == NUM_TABLES || !is_wanted(subject, table)) {
         complain("no such table, or it does not end: ", line, (int)strcspn(line, "\n"));
         return NULL;
     }
@@ -232,9 +248,11 @@ bool document_make(const char *text, const struct mode_target *target, const str
     struct mmu_registers registers;
     struct subject subject = {.target = target, .image = image};
     bool seen[NUM_TABLES] = {false};
-    mode_target_mmu(target, &registers);
-    mmu_mode_of(&registers, &subject.mode);
-    subject.nx = subject.mode >= MMU_MODE_PAE && (registers.efer & MMU_EFER_NXE) != 0;
+    if (target) {
+        mode_target_mmu(target, &registers);
+        mmu_mode_of(&registers, &subject.mode);
+        subject.nx = subject.mode >= MMU_MODE_PAE && (registers.efer & MMU_EFER_NXE) != 0;
+    }
     while (text && *text) {
         size_t len = strcspn(text, "\n");
         len += text[len] == '\n';

@@ -1,7 +1,9 @@
 // Builds the targets that are made of rows, and keeps their documents true to the rows.
 //
 //     modes source FILE              writes C source that defines all of them
-//     modes check DIRECTORY          fails when a table in DIRECTORY/NAME/README.md differs
+//     modes check DIRECTORY          fails when a table differs in DIRECTORY/README.md, the list,
+//     or in
+//                                    DIRECTORY/NAME/README.md, a target's own
 //     modes write DIRECTORY          makes the tables anew
 
 #include <stdio.h>
@@ -91,10 +93,11 @@ static bool do_document(const char *path, const struct mode_target *target, bool
 
 static bool do_documents(const char *directory, bool is_writing)
 {
-    bool ok = true;
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/README.md", directory);
+    bool ok = do_document(path, NULL, is_writing);
     const struct mode_target *target = mode_target_at(0);
     for (size_t i = 0; target; target = mode_target_at(++i)) {
-        char path[4096];
         (void)snprintf(path, sizeof(path), "%s/%s/README.md", directory, target->name);
         ok = build(target) && do_document(path, target, is_writing) && ok;
     }
