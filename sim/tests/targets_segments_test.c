@@ -222,23 +222,27 @@ static void expect_transfers_over(uint16_t selector, const struct window *window
     }
 }
 
-// Linear addresses where what is mapped changes: the ends of rows, and of regions within rows.
-static size_t find_edges(uint64_t edges[MAX_EDGES])
+struct edges {
+    size_t num;
+    uint64_t linear[MAX_EDGES];
+};
+
+static void add_edge(struct edges *edges, uint64_t linear)
 {
-    const struct mode_target *target = oracle.target;
-    size_t num = 0;
-    for (size_t i = 0; i < target->num_map; i++) {
-        const struct map_row *row = &target->map[i];
-        edges[num++] = row->to + 1;
-        for (size_t k = 0; k < target->num_regions && row->mapped; k++) {
-            uint64_t offset = target->regions[k].base - row->guest_phys;
-            if (offset != 0 && offset <= row->to - row->from) {
-                edges[num++] = row->from + offset;
-            }
+    assert_true(edges->num < MAX_EDGES);
+    edges->linear[edges->num++] = linear;
+}
+
+// Where a row ends, and where regions begin within it.
+static void add_edges_of_row(struct edges *edges, const struct map_row *row)
+{
+    add_edge(edges, row->to + 1);
+    for (size_t i = 0; i < oracle.target->num_regions && row->mapped; i++) {
+        uint64_t offset = oracle.target->regions[i].base - row->guest_phys;
+        if (offset != 0 && offset <= row->to - row->from) {
+            add_edge(edges, row->from + offset);
         }
-        assert_true(num < MAX_EDGES - 8);
     }
-    return num;
 }
 
 // Over both ends of a segment, and within it over the first edges.
@@ -247,13 +251,15 @@ static void transfers_over_the_ends_of_a_segment_stop_where_they_must(void **sta
     enum { WITHIN = 8 };
     const uint16_t *selector = *state;
     const struct window window = window_at(*selector);
-    uint64_t edges[MAX_EDGES];
-    size_t num_edges = find_edges(edges);
+    struct edges edges = {.num = 0};
+    for (size_t i = 0; i < oracle.target->num_map; i++) {
+        add_edges_of_row(&edges, &oracle.target->map[i]);
+    }
     expect_transfers_over(*selector, &window, window.first);
     expect_transfers_over(*selector, &window, window.last + 1);
     unsigned num_within = 0;
-    for (size_t i = 0; i < num_edges && num_within < WITHIN; i++) {
-        uint64_t offset = edges[i] - window.base;
+    for (size_t i = 0; i < edges.num && num_within < WITHIN; i++) {
+        uint64_t offset = edges.linear[i] - window.base;
         offset = cpu_mode == CPU_MODE_LONG64 ? offset : offset & UINT32_MAX;
         if (window.exists && offset >= window.first && offset <= window.last) {
             expect_transfers_over(*selector, &window, offset);
