@@ -227,7 +227,10 @@ static void expect_transfers(uint64_t linear)
         .kind = PACKET_WRITE_LINEAR,
         .write_linear = {
             .root = oracle.root, .address = linear, .length = ORACLE_LENGTH, .data = oracle_ink}};
-    size_t want = oracle_reach(oracle.target, linear, UINT64_MAX, ORACLE_LENGTH);
+    // Outside 64-bit mode no transfer goes on behind 4 GiB, though one may begin there.
+    bool is_long64 = oracle_cpu_mode(oracle.target) == CPU_MODE_LONG64;
+    uint64_t last = !is_long64 && linear <= UINT32_MAX ? UINT32_MAX : UINT64_MAX;
+    size_t want = oracle_reach(oracle.target, linear, last, ORACLE_LENGTH);
     oracle_expect_read(&oracle, &read, linear, want);
     oracle_expect_write(&oracle, &write, linear, want);
     oracle_expect_read(&oracle, &read, linear, want);
