@@ -7,8 +7,13 @@
 
 #include "rig.h"
 
-static void open_with(struct rig *rig, enum protocol_version version,
-                      const struct pulsim_options *options)
+void rig_open(struct rig *rig, enum protocol_version version, bool compat)
+{
+    rig_open_with(rig, version, &(struct pulsim_options){.compat_2018_client = compat});
+}
+
+void rig_open_with(struct rig *rig, enum protocol_version version,
+                   const struct pulsim_options *options)
 {
     char error[200] = "";
     *rig = (struct rig){.version = version, .last_id = 1000};
@@ -17,16 +22,6 @@ static void open_with(struct rig *rig, enum protocol_version version,
     assert_non_null(rig->pulsim);
     rig->peer = pulsim_peer_new(rig->pulsim);
     assert_non_null(rig->peer);
-}
-
-void rig_open(struct rig *rig, enum protocol_version version, bool compat)
-{
-    open_with(rig, version, &(struct pulsim_options){.compat_2018_client = compat});
-}
-
-void rig_open_target(struct rig *rig, enum protocol_version version, const char *target)
-{
-    open_with(rig, version, &(struct pulsim_options){.target = target});
 }
 
 void rig_close(struct rig *rig)

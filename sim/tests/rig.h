@@ -20,10 +20,10 @@ struct rig {
     uint8_t bytes[PACKET_MAX];
 };
 
-// The default target or another one, one peer, this version. Fails the test when that cannot be
-// had.
+// The default target, one peer, this version. Fails the test when that cannot be had.
 void rig_open(struct rig *rig, enum protocol_version version, bool compat);
-void rig_open_target(struct rig *rig, enum protocol_version version, const char *target);
+void rig_open_with(struct rig *rig, enum protocol_version version,
+                   const struct pulsim_options *options);
 void rig_close(struct rig *rig);
 
 // Sends a request under a new id. Afterwards has_reply and reply say what came; a reply must carry

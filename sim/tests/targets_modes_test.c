@@ -255,7 +255,7 @@ static void a_target_file_can_be_based_on_it(void **state)
     (void)fprintf(file, "name: derived\nbase: %s\n", oracle.target->name);
     assert_int_equal(fclose(file), 0);
     struct rig derived;
-    rig_open_target(&derived, PROTOCOL_V2, path);
+    rig_open_with(&derived, PROTOCOL_V2, &(struct pulsim_options){.target = path});
     assert_int_equal(unlink(path), 0);
     assert_true(pulsim_equal(derived.pulsim, oracle.rig.pulsim));
     rig_close(&derived);

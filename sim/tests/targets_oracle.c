@@ -15,8 +15,9 @@ const uint8_t oracle_ink[ORACLE_LENGTH] =
 void oracle_open(struct oracle *oracle, const struct mode_target *target)
 {
     *oracle = (struct oracle){.target = target, .root = mode_target_register(target, "cr3")};
-    rig_open_target(&oracle->rig, PROTOCOL_V2, target->name);
-    rig_open_target(&oracle->twin, PROTOCOL_V2, target->name);
+    const struct pulsim_options options = {.target = target->name};
+    rig_open_with(&oracle->rig, PROTOCOL_V2, &options);
+    rig_open_with(&oracle->twin, PROTOCOL_V2, &options);
 }
 
 void oracle_close(struct oracle *oracle)
