@@ -5,7 +5,8 @@
 //
 // mode: 0 none, 1 32-bit, 2 PAE, 3 4-level, 4 5-level, 5 IA-32e without PAE, from 6 on LMA without
 // paging. flags: the bits of enum flag. access: the kind in bits 1:0, bit 2 user, bit 3 implicit.
-// len: how many bytes a run is asked for. The words are those of sparse_memory.h.
+// len: how many bytes a run is asked for. The words are those of sparse_memory.h,
+// with bit 9 for sequence and bit 10 for unreadable.
 
 #include <string.h>
 
@@ -84,6 +85,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     world.registers.pkru = (uint32_t)read_number(&input, 4);
     world.registers.pkrs = (uint32_t)read_number(&input, 4);
     world.len = read_number(&input, 4);
+    world.memory.sequence = UINT64_C(1) << 9; // bits that every format ignores
+    world.memory.unreadable = UINT64_C(1) << 10;
     sparse_memory_init(&world.memory, &input);
     check_place(&world);
     check_rights(&world);

@@ -207,7 +207,6 @@ void segment_world_init(struct segment_world *world, struct byte_reader *input)
     world->cpu.gdt_limit = world->registers.gdt_limit;
     world->cpu.read = read_linear;
     world->cpu.context = world;
-    world->memory.plain = true;
     sparse_memory_init(&world->memory, input);
 }
 

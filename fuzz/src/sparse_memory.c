@@ -37,11 +37,11 @@ static bool word_at(const struct sparse_memory *memory, uint64_t word_address, u
         return true;
     }
     uint64_t word = memory->word[choose(word_address, memory->num_words)];
-    if (!memory->plain && (word & SPARSE_SEQUENCE) != 0) {
+    if ((word & memory->sequence) != 0) {
         word += (word_address & 0xFF8) << 9;
     }
     *out = word;
-    return memory->plain || (word & SPARSE_UNREADABLE) == 0;
+    return (word & memory->unreadable) == 0;
 }
 
 bool sparse_memory_get(const struct sparse_memory *memory, uint64_t address, size_t size,

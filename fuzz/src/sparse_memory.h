@@ -2,11 +2,11 @@
 #define FUZZ_SPARSE_MEMORY_H
 
 // Memory in which every address has content that follows from a few words of the input: the
-// aligned eight bytes at any address are one of the words, chosen by a hash of the address. Two of
-// the bits that a present paging entry of any format ignores say more:
+// aligned eight bytes at any address are one of the words, chosen by a hash of the address. Two
+// bits of a word, which the code under test ignores, may say more:
 //
-//   bit 9   the word's place in its page is added to bits 20:12, so that neighbours are in order
-//   bit 10  the eight bytes cannot be read
+//   sequence    the word's place in its page is added to bits 20:12: neighbours are in order
+//   unreadable  the eight bytes cannot be read
 //
 // A few aligned words may be set; they then stand where they were put, with neither meaning.
 
@@ -21,13 +21,10 @@ enum {
     SPARSE_MAX_SET = 16,
 };
 
-#define SPARSE_SEQUENCE   UINT64_C(0x200)
-#define SPARSE_UNREADABLE UINT64_C(0x400)
-
 struct sparse_memory {
     uint64_t word[SPARSE_MAX_WORDS];
     size_t num_words;
-    bool plain; // bits 9 and 10 mean nothing
+    uint64_t sequence, unreadable; // masks; 0: no word is
     uint64_t set_at[SPARSE_MAX_SET];
     uint64_t set_to[SPARSE_MAX_SET];
     size_t num_set;
