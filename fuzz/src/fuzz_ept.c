@@ -201,6 +201,17 @@ static void check_kin(struct ept_world *world, bool allowed)
     }
 }
 
+// After an access every entry used is accessed. The page is dirty after a write, and after a
+// guest's walk, which counts as one.
+static void check_flags(const struct ept_walk *after, const struct ept_access *want)
+{
+    bool writes = want->kind == MMU_ACCESS_WRITE || want->purpose == EPT_OF_TABLE;
+    for (size_t i = 0; i < after->num_entries; i++) {
+        FUZZ_REQUIRE((after->entries[i] & EPT_ENTRY_A) != 0);
+    }
+    FUZZ_REQUIRE(!writes || (after->entries[after->num_entries - 1] & EPT_ENTRY_D) != 0);
+}
+
 static void check_updates(struct ept_world *world, const struct ept_walk *walk)
 {
     struct ept_world after = *world;
@@ -220,6 +231,9 @@ static void check_updates(struct ept_world *world, const struct ept_walk *walk)
     FUZZ_REQUIRE(may(&after, &after.want, &there));
     FUZZ_REQUIRE(there.host_phys == walk->host_phys);
     FUZZ_REQUIRE(ept_updates(&after.registers, &there, &after.want, updates) == 0);
+    if ((world->registers.eptp & EPT_POINTER_AD) != 0) {
+        check_flags(&there, &world->want);
+    }
 }
 
 static void check_rights(struct ept_world *world)

@@ -102,6 +102,22 @@ static void check_entries(const struct walk_world *world, const struct mmu_walk 
     }
 }
 
+// Rights are those of all entries together, but for a PDPTE of PAE paging, which has none.
+static void check_entry_rights(const struct mmu_walk *walk)
+{
+    bool writable = true;
+    bool user = true;
+    bool no_execute = false;
+    for (size_t i = walk->mode == MMU_MODE_PAE ? 1 : 0; i < walk->num_entries; i++) {
+        writable = writable && (walk->entries[i] & MMU_ENTRY_RW) != 0;
+        user = user && (walk->entries[i] & MMU_ENTRY_US) != 0;
+        no_execute = no_execute || (walk->entries[i] & MMU_ENTRY_NX) != 0;
+    }
+    FUZZ_REQUIRE(walk->writable == (walk->valid && writable));
+    FUZZ_REQUIRE(walk->user == (walk->valid && user));
+    FUZZ_REQUIRE(walk->no_execute == (walk->valid && no_execute));
+}
+
 static void check_numbers(const struct walk_world *world, const struct mmu_walk *walk)
 {
     uint64_t page = walk->page_size;
@@ -193,6 +209,7 @@ void check_place(struct walk_world *world)
     FUZZ_REQUIRE(mmu_fault_text(walk.fault));
     check_numbers(world, &walk);
     check_entries(world, &walk);
+    check_entry_rights(&walk);
     check_moved(world, &walk, walk.contiguous - 1);
     check_moved(world, &walk, (walk.contiguous - 1) / 2);
     check_end(world, &walk);
@@ -297,6 +314,16 @@ static bool hits_root(const struct mmu_walk *walk, const struct mmu_update *upda
     return walk->mode == MMU_MODE_PAE && update->guest_phys == walk->entry_phys[0];
 }
 
+// After an access every entry used is accessed, and the leaf of a write dirty.
+static void check_flags(const struct mmu_walk *after, enum mmu_access_kind kind)
+{
+    for (size_t i = after->mode == MMU_MODE_PAE ? 1 : 0; i < after->num_entries; i++) {
+        FUZZ_REQUIRE((after->entries[i] & MMU_ENTRY_A) != 0);
+    }
+    FUZZ_REQUIRE(kind != MMU_ACCESS_WRITE || after->num_entries == 0 ||
+                 (after->entries[after->num_entries - 1] & MMU_ENTRY_D) != 0);
+}
+
 // The flags to set are missing ones of the walk's own entries, root first; an access made after
 // they were set finds the same and sets none.
 static void check_updates(struct walk_world *world, const struct mmu_walk *walk)
@@ -327,6 +354,7 @@ static void check_updates(struct walk_world *world, const struct mmu_walk *walk)
     FUZZ_REQUIRE(may(&after, &after.want, &there));
     FUZZ_REQUIRE(there.guest_phys == walk->guest_phys);
     FUZZ_REQUIRE(mmu_updates(&there, &after.want, updates) == 0);
+    check_flags(&there, world->want.kind);
 }
 
 void check_rights(struct walk_world *world)
