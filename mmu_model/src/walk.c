@@ -397,14 +397,14 @@ static void add_run(uint64_t guest_phys, uint64_t len, struct mmu_runs *out)
     out->num_runs++;
 }
 
-// Reads num entries that follow each other in one table, as 8-byte values.
+// Reads num entries that follow each other in one table, and widens them in their place.
 static bool read_entries(const struct walker *w, uint64_t entry_phys, size_t num, uint64_t *out)
 {
-    uint8_t bytes[8 * MMU_MAX_RUNS];
+    uint8_t *bytes = (uint8_t *)out;
     if (!w->memory->read(w->memory->context, entry_phys, bytes, num * w->entry_size)) {
         return false;
     }
-    for (size_t i = 0; i < num; i++) {
+    for (size_t i = num; i-- > 0;) {
         const uint8_t *entry = bytes + i * w->entry_size;
         out[i] = w->entry_size == 4 ? load_le32(entry) : load_le64(entry);
     }
