@@ -14,8 +14,7 @@ enum {
     ACTIVITY_HLT = 1,
 };
 
-#define RFLAGS_IF    UINT64_C(0x200)
-#define BLOCKING_SMI UINT64_C(0x4) // of the interruptibility state
+#define RFLAGS_IF UINT64_C(0x200)
 
 static const char *build_memory(struct machine *machine)
 {
@@ -389,6 +388,8 @@ void cpu_segments(const struct cpu *cpu, struct segment_registers *out)
         .gdt_limit = (uint32_t)cpu_guest(cpu, GDTR_LIMIT),
     };
 }
+
+#define BLOCKING_SMI UINT64_C(0x4) // of the interruptibility state
 
 // SDM 3C, "Guest Non-Register State": SMIs are blocked while the processor is in SMM, and nothing
 // else blocks them in the state of a guest.

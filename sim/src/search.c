@@ -136,9 +136,6 @@ static bool matches(struct cursor *cursor, uint64_t address)
         return false;
     }
     while (done < search->pattern_len) {
-        if (address + done < address) {
-            return false;
-        }
         struct span span = span_at(cursor, address + done);
         uint32_t part = (uint32_t)least(span.len, search->pattern_len - done);
         if (!span.host || memcmp(span.host, search->pattern + done, part) != 0) {
