@@ -37,6 +37,7 @@ enum state {
     USER64,
     PM32,
     PAE32,
+    PM16,
     V86,
     HOST32, // PM32 on a processor without Intel 64
     NUM_STATES
@@ -268,6 +269,10 @@ static void set_state(uint64_t field[], enum state state)
     case PAE32:
         set_protected(field, 0xC09B);
         field[VMCS_GUEST_CR4] = 0x2020;
+        break;
+    case PM16:
+        set_protected(field, 0);
+        set_segments(field, 0x9B, 0x93, 0xFFFF);
         break;
     case V86:
         set_v86(field);
