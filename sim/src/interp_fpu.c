@@ -3,6 +3,7 @@
 #include "interp.h"
 
 #include "interp_handlers.h"
+#include "vmx_model/moves.h"
 
 #define CR0_MP      UINT64_C(0x00000002)
 #define CR0_EM      UINT64_C(0x00000004)
@@ -85,11 +86,9 @@ void interp_xsetbv(struct exec *x)
         return;
     }
     interp_require_cpl0(x);
-    if ((uint32_t)x->cpu->vmx.gpr[VMX_RCX] != 0 ||
-        !vmx_profile_allows_xcr0(x->cpu->vmx.profile, value)) {
-        exec_raise_code(x, VECTOR_GP, 0);
+    if (!vmx_xcr_write(&x->cpu->vmx, (uint32_t)x->cpu->vmx.gpr[VMX_RCX], value)) {
+        interp_gp(x);
     }
-    x->cpu->vmx.xcr0 = value;
 }
 
 // XSAVE and XRSTOR exist only where CR4.OSXSAVE says that the system knows them.

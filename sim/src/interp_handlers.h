@@ -46,8 +46,4 @@ void interp_rdtscp(struct exec *x);
 void interp_lmsw(struct exec *x, const struct insn *insn);
 void interp_smsw(struct exec *x, const struct insn *insn);
 
-// The TSC that the guest reads and writes.
-uint64_t interp_guest_tsc(const struct exec *x);
-void interp_set_guest_tsc(struct exec *x, uint64_t value);
-
 #endif

@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "runner.h"
+#include "vmx_model/hypervisor.h"
 #include "vmx_model/msr.h"
 
 enum {
@@ -48,6 +49,7 @@ static const char *build_cpu(struct machine *machine, unsigned index)
     struct cpu *cpu = &machine->cpus[index];
     vmx_cpu_reset(&cpu->vmx, &vmx_profile_generic);
     vmx_cpu_place(&cpu->vmx, index, machine->num_cpus);
+    vmx_hypervisor_begin(&cpu->vmx);
     fpu_reset(&cpu->fpu);
     apic_reset(&cpu->apic, index);
     for (size_t i = 0; i < target->num_msrs; i++) {
