@@ -1,6 +1,7 @@
 #include "vmx_model/moves.h"
 
 #include "mmu_model/control_bits.h"
+#include "vmx_model/controls.h"
 
 #define CR0_MP UINT64_C(0x00000002)
 #define CR0_EM UINT64_C(0x00000004)
@@ -27,15 +28,6 @@
 #define DR7_FIXED    UINT64_C(0x00000400)
 #define DR7_WRITABLE UINT64_C(0xFFFF2BFF)
 #define CS_L         UINT64_C(0x2000)
-
-uint64_t vmx_cr4_supported(const struct vmx_profile *profile)
-{
-    uint64_t bits = 0;
-#define CR4_BIT(name, bit, feature)                                                                \
-    bits |= vmx_profile_has(profile, VMX_FEATURE_##feature) ? UINT64_C(1) << (bit) : 0;
-#include "vmx_model/cr4_bits.def"
-    return bits;
-}
 
 // SDM Vol. 3C, "Guest/Host Masks and Read Shadows for CR0 and CR4".
 static uint64_t view(const struct vmx_cpu *cpu, enum vmcs_slot reg, enum vmcs_slot mask,

@@ -32,6 +32,8 @@ const struct vmx_profile vmx_profile_generic = {
     .pt_psb_frequencies = 0x003F,
     .crystal_hz = 25000000,
     .tsc_ratio = 80, // 2 GHz
+    .vmcs_revision = 0x50554C53, // "PULS"
+    .vmcs_max_index = 0x26,      // SPEC_CTRL_SHADOW
     .cache =
         {
             {.type = 1, .level = 1, .ways = 12, .num_sets = 64},

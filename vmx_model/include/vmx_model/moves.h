@@ -16,9 +16,6 @@
 
 #include "vmx_model/cpu.h"
 
-// The bits of CR4 that are not reserved on this processor.
-uint64_t vmx_cr4_supported(const struct vmx_profile *profile);
-
 // What the guest reads.
 uint64_t vmx_cr0_read(const struct vmx_cpu *cpu);
 uint64_t vmx_cr4_read(const struct vmx_cpu *cpu);

@@ -40,6 +40,8 @@ struct vmx_profile {
     uint16_t pt_psb_frequencies;
     uint32_t crystal_hz; // CPUID.15H ECX
     uint32_t tsc_ratio;  // TSC Hz = crystal_hz * tsc_ratio
+    uint32_t vmcs_revision; // bits 30:0 of a VMCS region's first word
+    uint8_t vmcs_max_index; // the highest index of a VMCS encoding, as IA32_VMX_VMCS_ENUM says it
     struct vmx_cache cache[VMX_MAX_CACHES];
     bool feature[VMX_NUM_FEATURES];
 };
