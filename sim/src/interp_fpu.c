@@ -2,6 +2,7 @@
 // that Unicorn does not execute, or executes without its hooks.
 #include "interp.h"
 
+#include "exits.h"
 #include "interp_handlers.h"
 #include "vmx_model/moves.h"
 
@@ -78,7 +79,7 @@ void interp_xgetbv(struct exec *x)
     interp_set_edx_eax(x, x->cpu->vmx.xcr0);
 }
 
-void interp_xsetbv(struct exec *x)
+void interp_xsetbv(struct exec *x, const struct insn *insn)
 {
     uint64_t value = interp_edx_eax(x);
     if ((cpu_guest(x->cpu, CR4) & CR4_OSXSAVE) == 0) {
@@ -86,6 +87,7 @@ void interp_xsetbv(struct exec *x)
         return;
     }
     interp_require_cpl0(x);
+    exit_instruction(x, insn, EXIT_XSETBV, 0);
     if (!vmx_xcr_write(&x->cpu->vmx, (uint32_t)x->cpu->vmx.gpr[VMX_RCX], value)) {
         interp_gp(x);
     }

@@ -2,6 +2,7 @@
 #include "interp_handlers.h"
 
 #include "cpu_msr.h"
+#include "exits.h"
 
 #define MSR_PKRS UINT32_C(0x000006E1)
 #define MSR_EFER UINT32_C(0xC0000080)
@@ -13,9 +14,9 @@ static uint32_t msr_number(const struct exec *x)
 
 void interp_rdmsr(struct exec *x, const struct insn *insn)
 {
-    (void)insn;
     uint64_t value = 0;
     interp_require_cpl0(x);
+    exit_msr(x, insn, msr_number(x), false);
     if (!x->faulted && cpu_msr_read(x->cpu, MSR_GUEST, msr_number(x), &value) != MSR_OK) {
         interp_gp(x);
     }
@@ -24,9 +25,9 @@ void interp_rdmsr(struct exec *x, const struct insn *insn)
 
 void interp_wrmsr(struct exec *x, const struct insn *insn)
 {
-    (void)insn;
     uint32_t index = msr_number(x);
     interp_require_cpl0(x);
+    exit_msr(x, insn, index, true);
     if (x->faulted) {
         return;
     }

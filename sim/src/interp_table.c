@@ -1,7 +1,9 @@
 // Descriptor-table registers, LAR, LSL, VERR and VERW, and the rest of groups 6 and 7.
 #include "interp_handlers.h"
 
+#include "exits.h"
 #include "segment_load.h"
+#include "vmx_model/controls.h"
 
 #define CR4_UMIP UINT64_C(0x00000800)
 #define CR4_SMAP MMU_CR4_SMAP
@@ -38,6 +40,7 @@ static unsigned type_of(const struct segment *segment)
 static void store_selector(struct exec *x, const struct insn *insn, uint64_t selector)
 {
     require_umip(x);
+    exit_table(x, insn, EXIT_LDTR_OR_TR);
     interp_store_rm(x, insn, insn->mod == 3 ? insn_operand_size(insn) : 2, selector);
 }
 
@@ -46,6 +49,7 @@ static void lldt(struct exec *x, const struct insn *insn)
     struct segment segment = {.access = SEGMENT_ACCESS_UNUSABLE};
     uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
     interp_require_cpl0(x);
+    exit_table(x, insn, EXIT_LDTR_OR_TR);
     if (x->faulted) {
         return;
     }
@@ -67,6 +71,7 @@ static void ltr(struct exec *x, const struct insn *insn)
     struct segment segment;
     uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
     interp_require_cpl0(x);
+    exit_table(x, insn, EXIT_LDTR_OR_TR);
     if (x->faulted || !descriptor_read(x, selector, VECTOR_GP, &segment)) {
         return;
     }
@@ -166,6 +171,7 @@ static void store_table(struct exec *x, const struct insn *insn, uint64_t limit,
         image[2 + i] = (uint8_t)(base >> 8 * i);
     }
     require_umip(x);
+    exit_table(x, insn, EXIT_GDTR_OR_IDTR);
     exec_write(x, interp_access(insn), interp_linear(x, insn), image, sizeof(image));
 }
 
@@ -174,6 +180,7 @@ static bool load_table(struct exec *x, const struct insn *insn, uint64_t *out_li
 {
     uint64_t linear = interp_linear(x, insn);
     interp_require_cpl0(x);
+    exit_table(x, insn, EXIT_GDTR_OR_IDTR);
     *out_limit = exec_load(x, interp_access(insn), linear, 2);
     *out_base = exec_load(x, interp_access(insn), linear + 2, 8);
     if (!cpu_is_canonical(x->cpu, *out_base)) {
@@ -187,6 +194,9 @@ static void invlpg(struct exec *x, const struct insn *insn)
     interp_require_cpl0(x);
     x->flush = FLUSH_PAGE;
     x->flush_linear = interp_linear(x, insn);
+    if (exit_processor(x->cpu, VMX_PROCESSOR_INVLPG_EXITING)) {
+        exit_instruction(x, insn, EXIT_INVLPG, x->flush_linear);
+    }
 }
 
 static void group7_memory(struct exec *x, const struct insn *insn)
@@ -240,11 +250,17 @@ static void set_ac(struct exec *x, uint64_t value)
 }
 
 // Waiting for a store to a monitored line may end at any time, so MWAIT ends at once.
-static void monitor_or_mwait(struct exec *x)
+static void monitor_or_mwait(struct exec *x, const struct insn *insn)
 {
+    bool mwait = (insn->rm & 7) == 1;
     if (cpu_cpl(x->cpu) != 0 || !interp_has(x, VMX_FEATURE_MONITOR)) {
         exec_raise(x, VECTOR_UD);
-    } else if ((x->cpu->vmx.gpr[VMX_RCX] & 0xFFFFFFFE) != 0) {
+    }
+    if (exit_processor(x->cpu,
+                       mwait ? VMX_PROCESSOR_MWAIT_EXITING : VMX_PROCESSOR_MONITOR_EXITING)) {
+        exit_instruction(x, insn, mwait ? EXIT_MWAIT : EXIT_MONITOR, 0);
+    }
+    if ((x->cpu->vmx.gpr[VMX_RCX] & 0xFFFFFFFE) != 0) {
         general_protection(x, 0);
     }
 }
@@ -269,9 +285,16 @@ static void pkru(struct exec *x, bool writes)
 static void group7_register(struct exec *x, const struct insn *insn)
 {
     switch ((insn->reg & 7) << 3 | (insn->rm & 7) | 0xC0) {
+    case 0xC1:
+    case 0xC2:
+    case 0xC3:
+    case 0xC4:
+    case 0xD4:
+        interp_vmx_plain(x, insn);
+        return;
     case 0xC8:
     case 0xC9:
-        monitor_or_mwait(x);
+        monitor_or_mwait(x, insn);
         return;
     case 0xCA:
         set_ac(x, 0);
@@ -283,7 +306,7 @@ static void group7_register(struct exec *x, const struct insn *insn)
         interp_xgetbv(x);
         return;
     case 0xD1:
-        interp_xsetbv(x);
+        interp_xsetbv(x, insn);
         return;
     case 0xE8: // SERIALIZE
         return;
@@ -297,7 +320,7 @@ static void group7_register(struct exec *x, const struct insn *insn)
         swapgs(x);
         return;
     case 0xF9:
-        interp_rdtscp(x);
+        interp_rdtscp(x, insn);
         return;
     default:
         exec_raise(x, VECTOR_UD);

@@ -49,6 +49,7 @@ static enum pulse_status get_context(void *target, uint64_t mask, struct context
 static enum pulse_status set_context(void *target, uint64_t mask, const struct context *context)
 {
     cpu_context_write(current_cpu(target), mask, context);
+    current_cpu(target)->changed = true;
     return STATUS_SUCCESS;
 }
 

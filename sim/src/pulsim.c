@@ -274,8 +274,12 @@ bool pulsim_vmcs_read(const struct pulsim *pulsim, unsigned cpu, uint32_t encodi
 
 bool pulsim_vmcs_write(struct pulsim *pulsim, unsigned cpu, uint32_t encoding, uint64_t value)
 {
-    return cpu < pulsim->machine->num_cpus &&
-           vmcs_write(&pulsim->machine->cpus[cpu].vmx.vmcs, encoding, value);
+    if (cpu >= pulsim->machine->num_cpus ||
+        !vmcs_write(&pulsim->machine->cpus[cpu].vmx.vmcs, encoding, value)) {
+        return false;
+    }
+    pulsim->machine->cpus[cpu].changed = true;
+    return true;
 }
 
 static bool find_register(const char *name, enum context_register *out)
@@ -306,6 +310,7 @@ bool pulsim_register_write(struct pulsim *pulsim, unsigned cpu, const char *name
         return false;
     }
     cpu_register_write(&pulsim->machine->cpus[cpu], reg, value);
+    pulsim->machine->cpus[cpu].changed = true;
     return true;
 }
 

@@ -90,10 +90,10 @@ void vmx_hypervisor_begin(struct vmx_cpu *cpu)
     own_fixed_bits(cpu);
     // A debugger's breakpoints are INT3 instructions.
     cpu->vmcs.field[VMCS_EXCEPTION_BITMAP] = VECTOR_BP_BIT;
-    vmx_hypervisor_resume(cpu);
+    vmx_hypervisor_follow_mode(cpu);
 }
 
-void vmx_hypervisor_resume(struct vmx_cpu *cpu)
+void vmx_hypervisor_follow_mode(struct vmx_cpu *cpu)
 {
     uint64_t *controls = &cpu->vmcs.field[VMCS_ENTRY_CONTROLS];
     bool is_long = (cpu->vmcs.field[VMCS_GUEST_IA32_EFER] & MMU_EFER_LMA) != 0;

@@ -11,8 +11,8 @@
 // that the guest reads and writes them as it likes. What the guest can see stays as it was.
 void vmx_hypervisor_begin(struct vmx_cpu *cpu);
 
-// Before each VM entry: the control "IA-32e mode guest" follows EFER.LMA, as a VM exit stores it on
-// a processor with unrestricted guests.
-void vmx_hypervisor_resume(struct vmx_cpu *cpu);
+// The control "IA-32e mode guest" follows EFER.LMA, as a VM exit stores it on a processor with
+// unrestricted guests.
+void vmx_hypervisor_follow_mode(struct vmx_cpu *cpu);
 
 #endif

@@ -1,0 +1,333 @@
+#include "exits.h"
+
+#include "interp_handlers.h"
+#include "vmx_model/controls.h"
+
+// Bits of the interruption-information fields. SDM 3C, "Information for VM Exits Due to Vectored
+// Events".
+#define INTERRUPTION_VALID      UINT64_C(0x80000000)
+#define INTERRUPTION_HAS_CODE   UINT64_C(0x00000800)
+#define INTERRUPTION_TYPE(type) ((uint64_t)(type) << 8)
+
+enum {
+    TYPE_EXTERNAL = 0,
+    TYPE_NMI = 2,
+    TYPE_HARDWARE = 3,
+    TYPE_PRIVILEGED_SOFTWARE = 5, // INT1
+    TYPE_SOFTWARE = 6,            // INT3 and INTO
+    VECTOR_NMI = 2,
+    NO_SEGMENT = 0,
+};
+
+const char *exit_name(uint32_t reason)
+{
+    switch (reason) {
+#define EXIT(name, number, when, then)                                                             \
+    case number:                                                                                   \
+        return #name;
+#include "exits.def"
+    default:
+        return NULL;
+    }
+}
+
+bool exit_pin(const struct cpu *cpu, uint64_t control)
+{
+    return (cpu->vmx.vmcs.field[VMCS_PIN_CONTROLS] & control) != 0;
+}
+
+bool exit_processor(const struct cpu *cpu, uint64_t control)
+{
+    return (cpu->vmx.vmcs.field[VMCS_PROCESSOR_CONTROLS] & control) != 0;
+}
+
+bool exit_secondary(const struct cpu *cpu, uint64_t control)
+{
+    return exit_processor(cpu, VMX_PROCESSOR_SECONDARY_CONTROLS) &&
+           (cpu->vmx.vmcs.field[VMCS_SECONDARY_PROCESSOR_CONTROLS] & control) != 0;
+}
+
+// SDM 3C, "Recording VM-Exit Information and Updating VM-entry Control Fields": what an exit does
+// not define is 0 here, and the next entry injects no event.
+static void record(struct cpu *cpu, const struct exit *exit)
+{
+    uint64_t *field = cpu->vmx.vmcs.field;
+    field[VMCS_EXIT_REASON] = exit->reason;
+    field[VMCS_EXIT_QUALIFICATION] = exit->qualification;
+    field[VMCS_GUEST_LINEAR_ADDRESS] = exit->guest_linear;
+    field[VMCS_GUEST_PHYSICAL_ADDRESS] = 0;
+    field[VMCS_EXIT_INTERRUPTION_INFORMATION] = exit->interruption;
+    field[VMCS_EXIT_INTERRUPTION_ERROR_CODE] = exit->error_code;
+    field[VMCS_IDT_VECTORING_INFORMATION] = 0;
+    field[VMCS_IDT_VECTORING_ERROR_CODE] = 0;
+    field[VMCS_EXIT_INSTRUCTION_LENGTH] = exit->length;
+    field[VMCS_EXIT_INSTRUCTION_INFORMATION] = exit->information;
+    field[VMCS_ENTRY_INTERRUPTION_INFORMATION] &= ~INTERRUPTION_VALID;
+}
+
+static void note(struct exec *x, const struct insn *insn, const struct exit *exit)
+{
+    if (x->faulted || x->exited) {
+        return;
+    }
+    x->exited = true;
+    x->exit = *exit;
+    x->exit.length = insn->length;
+}
+
+void exit_instruction(struct exec *x, const struct insn *insn, enum exit_reason reason,
+                      uint64_t qualification)
+{
+    note(x, insn, &(struct exit){.reason = reason, .qualification = qualification});
+}
+
+void exit_commit(const struct exec *x)
+{
+    if (x->exited) {
+        record(x->cpu, &x->exit);
+    }
+}
+
+// The segment that an address of 64-bit mode is in, numbered as in encodings.
+static unsigned segment_of(const struct insn *insn)
+{
+    if (insn->segment != NO_SEGMENT) {
+        return insn->segment == 0x64 ? SEG_FS : SEG_GS;
+    }
+    return insn_uses_stack(insn) ? SEG_SS : SEG_DS;
+}
+
+// SDM 3C, "Format of the VM-Exit Instruction-Information Field" for these instructions:
+//
+//  31  28 27 26  23 22 21   18 17 15 14  11 10  9 7 6   3 2 1  0
+// | reg2 |nb| base |ni| index | seg | 0    |rm|asz |reg1 |0|scale|
+//
+//   rm  the operand is the register reg1; nb, ni  there is no base, no index; asz  address size
+static uint32_t information(const struct insn *insn)
+{
+    uint32_t reg2 = (uint32_t)insn->reg << 28;
+    if (insn->mod == 3) {
+        return reg2 | UINT32_C(1) << 10 | (uint32_t)insn->rm << 3;
+    }
+    uint32_t base = insn->has_base ? (uint32_t)insn->base << 23 : UINT32_C(1) << 27;
+    uint32_t index =
+        insn->has_index ? (uint32_t)insn->index << 18 | insn->scale : UINT32_C(1) << 22;
+    uint32_t address_size = insn->address_32 ? 1 : 2;
+    return reg2 | base | index | segment_of(insn) << 15 | address_size << 7;
+}
+
+// SDM 3C, "Exit Qualification": with RIP-relative addressing it is the displacement plus the RIP of
+// the next instruction, which RIP is already.
+void exit_operand(struct exec *x, const struct insn *insn, enum exit_reason reason)
+{
+    uint64_t displacement = (uint64_t)(int64_t)insn->displacement;
+    displacement += insn->rip_relative ? cpu_guest(x->cpu, RIP) : 0;
+    note(x, insn,
+         &(struct exit){
+             .reason = reason, .qualification = displacement, .information = information(insn)});
+}
+
+// Operand size 0, 1 or 2: 16, 32 or 64 bits.
+void exit_random(struct exec *x, const struct insn *insn, enum exit_reason reason)
+{
+    uint32_t size = (uint32_t)insn_operand_size(insn) / 4;
+    uint32_t destination = (uint32_t)insn->rm << 3 | size << 11;
+    note(x, insn, &(struct exit){.reason = reason, .information = destination});
+}
+
+// Where others have reg2 stands which of the four it was.
+void exit_table(struct exec *x, const struct insn *insn, enum exit_reason reason)
+{
+    struct insn numbered = *insn;
+    numbered.reg &= 3;
+    if (exit_secondary(x->cpu, VMX_SECONDARY_DESCRIPTOR_TABLE_EXITING)) {
+        exit_operand(x, &numbered, reason);
+    }
+}
+
+// SDM 3C, table "Exit Qualification for Control-Register Accesses":
+//
+//  31      16 15 12 11  8 7  6  5  4 3    0
+// | LMSW src | 0   | GPR |0|mem|type |number|
+void exit_cr(struct exec *x, const struct insn *insn, enum cr_access access, unsigned number)
+{
+    bool moves = access == CR_MOV_TO || access == CR_MOV_FROM;
+    uint64_t gpr = moves ? (uint64_t)insn->rm << 8 : 0;
+    exit_instruction(x, insn, EXIT_CR_ACCESS, number | (uint64_t)access << 4 | gpr);
+}
+
+void exit_lmsw(struct exec *x, const struct insn *insn, uint64_t value)
+{
+    bool memory = insn->mod != 3;
+    struct exit exit = {
+        .reason = EXIT_CR_ACCESS,
+        .qualification = (value & 0xFFFF) << 16 | (uint64_t)CR_LMSW << 4 | (memory ? 0x40 : 0),
+        .guest_linear = memory ? interp_linear(x, insn) : 0,
+    };
+    note(x, insn, &exit);
+}
+
+bool exit_on_cr3_load(const struct cpu *cpu, uint64_t value)
+{
+    const uint64_t *field = cpu->vmx.vmcs.field;
+    for (uint64_t i = 0; i < field[VMCS_CR3_TARGET_COUNT] && i < 4; i++) {
+        if (field[VMCS_CR3_TARGET_0 + i] == value) {
+            return false;
+        }
+    }
+    return exit_processor(cpu, VMX_PROCESSOR_CR3_LOAD_EXITING);
+}
+
+// A bit of a bitmap in physical memory. Where there is no RAM lies the hypervisor's own, whose
+// bitmaps are zero.
+static bool bitmap_bit(const struct exec *x, uint64_t bitmap, uint64_t bit)
+{
+    uint8_t byte = 0;
+    memory_peek(&x->machine->memory, bitmap + bit / 8, &byte, 1);
+    return (byte >> bit % 8 & 1) != 0;
+}
+
+// SDM 3C, "I/O-Bitmap Addresses": an access that wraps around the space of ports exits too.
+static bool port_exits(const struct exec *x, uint16_t port, unsigned size)
+{
+    const uint64_t *field = x->cpu->vmx.vmcs.field;
+    if (!exit_processor(x->cpu, VMX_PROCESSOR_IO_BITMAPS)) {
+        return exit_processor(x->cpu, VMX_PROCESSOR_UNCONDITIONAL_IO_EXITING);
+    }
+    bool exits = port + size > 0x10000;
+    for (unsigned i = 0; i < size && !exits; i++) {
+        unsigned one = port + i;
+        uint64_t bitmap = field[one < 0x8000 ? VMCS_IO_BITMAP_A : VMCS_IO_BITMAP_B];
+        exits = bitmap_bit(x, bitmap, one & 0x7FFF);
+    }
+    return exits;
+}
+
+// SDM 3C, table "Exit Qualification for I/O Instructions":
+//
+//  31   16 15 7   6     5    4     3   2    0
+// | port  | 0  | imm | REP | str | in | size-1 |
+void exit_io(struct exec *x, const struct insn *insn, const struct io_operands *io)
+{
+    bool string = insn->opcode < 0x70;
+    bool in = string ? insn->opcode < 0x6E : (insn->opcode & 2) == 0;
+    bool immediate = !string && insn->opcode < 0xEC;
+    uint64_t qualification = (uint64_t)io->port << 16 | (io->size - 1) | (in ? 0x8 : 0) |
+                             (string ? 0x10 : 0) | (insn->repeat != 0 && string ? 0x20 : 0) |
+                             (immediate ? 0x40 : 0);
+    if (!port_exits(x, io->port, io->size)) {
+        return;
+    }
+    struct exit exit = {.reason = EXIT_IO_INSTRUCTION, .qualification = qualification};
+    if (string) {
+        uint32_t segment = in ? SEG_ES : segment_of(insn);
+        exit.guest_linear = io->linear;
+        exit.information = (insn->address_32 ? 1u : 2u) << 7 | segment << 15;
+    }
+    note(x, insn, &exit);
+}
+
+// SDM 3C, "MSR-Bitmap Address": a KiB each for reads of the low and of the high range, then for
+// writes.
+static bool msr_exits(const struct exec *x, uint32_t index, bool writes)
+{
+    uint64_t bitmap = x->cpu->vmx.vmcs.field[VMCS_MSR_BITMAPS];
+    bool high = index >= 0xC0000000;
+    uint32_t number = high ? index - 0xC0000000 : index;
+    if (!exit_processor(x->cpu, VMX_PROCESSOR_MSR_BITMAPS) || number > 0x1FFF) {
+        return true;
+    }
+    bitmap += (high ? 1024u : 0) + (writes ? 2048u : 0);
+    return bitmap_bit(x, bitmap, number);
+}
+
+void exit_msr(struct exec *x, const struct insn *insn, uint32_t index, bool writes)
+{
+    if (!x->faulted && msr_exits(x, index, writes)) {
+        exit_instruction(x, insn, writes ? EXIT_WRMSR : EXIT_RDMSR, 0);
+    }
+}
+
+// SDM 3C, "Exceptions": a #PF exits when its error code and the two fields say what its bit says.
+static bool exception_exits(const struct cpu *cpu, const struct exception *exception)
+{
+    const uint64_t *field = cpu->vmx.vmcs.field;
+    bool bit = (field[VMCS_EXCEPTION_BITMAP] >> exception->vector & 1) != 0;
+    bool matches = (exception->code & field[VMCS_PAGE_FAULT_ERROR_CODE_MASK]) ==
+                   field[VMCS_PAGE_FAULT_ERROR_CODE_MATCH];
+    return exception->vector == VECTOR_PF ? bit == matches : bit;
+}
+
+static unsigned type_of(const struct exception *exception, unsigned instruction_length)
+{
+    if (instruction_length == 0) {
+        return TYPE_HARDWARE;
+    }
+    return exception->vector == VECTOR_DB ? TYPE_PRIVILEGED_SOFTWARE : TYPE_SOFTWARE;
+}
+
+static struct exit exit_of(const struct exception *exception, unsigned instruction_length)
+{
+    bool payload = exception->vector == VECTOR_PF || exception->vector == VECTOR_DB;
+    return (struct exit){
+        .reason = EXIT_EXCEPTION_OR_NMI,
+        .qualification = payload ? exception->payload : 0,
+        .length = instruction_length,
+        .interruption = INTERRUPTION_VALID | exception->vector |
+                        INTERRUPTION_TYPE(type_of(exception, instruction_length)) |
+                        (exception->has_code ? INTERRUPTION_HAS_CODE : 0),
+        .error_code = exception->has_code ? exception->code : 0,
+    };
+}
+
+void exit_exception(struct cpu *cpu, const struct exception *exception, unsigned instruction_length)
+{
+    if (exception_exits(cpu, exception)) {
+        struct exit exit = exit_of(exception, instruction_length);
+        record(cpu, &exit);
+    }
+}
+
+void exit_software_exception(struct exec *x, const struct insn *insn, uint8_t vector)
+{
+    struct exception exception = {.vector = vector};
+    if (exception_exits(x->cpu, &exception)) {
+        struct exit exit = exit_of(&exception, insn->length);
+        note(x, insn, &exit);
+    }
+}
+
+void exit_interrupt(struct cpu *cpu, uint8_t vector)
+{
+    bool acknowledges =
+        (cpu->vmx.vmcs.field[VMCS_EXIT_CONTROLS] & VMX_EXIT_ACKNOWLEDGE_INTERRUPT) != 0;
+    if (exit_pin(cpu, VMX_PIN_EXTERNAL_INTERRUPT_EXITING)) {
+        uint64_t interruption = INTERRUPTION_VALID | INTERRUPTION_TYPE(TYPE_EXTERNAL) | vector;
+        record(cpu, &(struct exit){.reason = EXIT_EXTERNAL_INTERRUPT,
+                                   .interruption = acknowledges ? interruption : 0});
+    }
+}
+
+void exit_triple_fault(struct cpu *cpu)
+{
+    record(cpu, &(struct exit){.reason = EXIT_TRIPLE_FAULT});
+}
+
+void exit_break_in(struct cpu *cpu)
+{
+    if (exit_pin(cpu, VMX_PIN_NMI_EXITING)) {
+        record(cpu, &(struct exit){.reason = EXIT_EXCEPTION_OR_NMI,
+                                   .interruption = INTERRUPTION_VALID |
+                                                   INTERRUPTION_TYPE(TYPE_NMI) | VECTOR_NMI});
+    }
+}
+
+void exit_breakpoint(struct cpu *cpu)
+{
+    exit_exception(cpu, &(struct exception){.vector = VECTOR_BP}, 1);
+}
+
+void exit_step(struct cpu *cpu)
+{
+    record(cpu, &(struct exit){.reason = EXIT_MONITOR_TRAP_FLAG});
+}
