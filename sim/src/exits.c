@@ -182,9 +182,10 @@ bool exit_on_cr3_load(const struct cpu *cpu, uint64_t value)
 // bitmaps are zero.
 static bool bitmap_bit(const struct exec *x, uint64_t bitmap, uint64_t bit)
 {
-    uint8_t byte = 0;
-    memory_peek(&x->machine->memory, bitmap + bit / 8, &byte, 1);
-    return (byte >> bit % 8 & 1) != 0;
+    uint64_t at = bitmap + bit / 8;
+    const struct region *region = memory_region(&x->machine->memory, at);
+    bool is_ram = region && region->host;
+    return is_ram && (region->host[at - region->base] >> bit % 8 & 1) != 0;
 }
 
 // SDM 3C, "I/O-Bitmap Addresses": an access that wraps around the space of ports exits too.
