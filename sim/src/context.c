@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vmx_model/moves.h"
+#include "vmx_model/vmx_exit.h"
 
 static const size_t places[NUM_CONTEXT_REGISTERS] = {
 #define CPU_REGISTER(name, member) [CONTEXT_##name] = offsetof(struct cpu, member),
@@ -46,10 +47,10 @@ uint64_t cpu_register_read(const struct cpu *cpu, enum context_register reg)
 {
     uint64_t value = 0;
     if (reg == CONTEXT_cr0) {
-        return vmx_cr0_read(&cpu->vmx);
+        return vmx_guest_cr0(&cpu->vmx.vmcs);
     }
     if (reg == CONTEXT_cr4) {
-        return vmx_cr4_read(&cpu->vmx);
+        return vmx_guest_cr4(&cpu->vmx.vmcs);
     }
     memcpy(&value, (const char *)cpu + places[reg], sizeof(value));
     return value;

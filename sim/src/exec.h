@@ -12,6 +12,7 @@
 
 #include "machine.h"
 #include "mmu_model/paging.h"
+#include "vmx_model/vmx_exit.h"
 
 enum vector {
     VECTOR_DE = 0,
@@ -42,17 +43,6 @@ enum flush {
     FLUSH_ALL,
 };
 
-// A VM exit, as the read-only data fields of the VMCS will tell of it.
-struct exit {
-    uint32_t reason;
-    uint32_t length; // of the instruction
-    uint32_t information;
-    uint32_t error_code;
-    uint64_t interruption;
-    uint64_t qualification;
-    uint64_t guest_linear;
-};
-
 struct exec {
     struct machine *machine;
     struct cpu *cpu;
@@ -66,7 +56,7 @@ struct exec {
     enum flush flush;
     uint64_t flush_linear;
     bool exited; // the instruction was a VM exit, which exits.h records when it is over
-    struct exit exit;
+    struct vmx_exit exit;
 };
 
 // How an access is checked and what it raises when its address is not canonical.

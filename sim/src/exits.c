@@ -3,33 +3,7 @@
 #include "interp_handlers.h"
 #include "vmx_model/controls.h"
 
-// Bits of the interruption-information fields. SDM 3C, "Information for VM Exits Due to Vectored
-// Events".
-#define INTERRUPTION_VALID      UINT64_C(0x80000000)
-#define INTERRUPTION_HAS_CODE   UINT64_C(0x00000800)
-#define INTERRUPTION_TYPE(type) ((uint64_t)(type) << 8)
-
-enum {
-    TYPE_EXTERNAL = 0,
-    TYPE_NMI = 2,
-    TYPE_HARDWARE = 3,
-    TYPE_PRIVILEGED_SOFTWARE = 5, // INT1
-    TYPE_SOFTWARE = 6,            // INT3 and INTO
-    VECTOR_NMI = 2,
-    NO_SEGMENT = 0,
-};
-
-const char *exit_name(uint32_t reason)
-{
-    switch (reason) {
-#define EXIT(name, number, when, then)                                                             \
-    case number:                                                                                   \
-        return #name;
-#include "exits.def"
-    default:
-        return NULL;
-    }
-}
+enum { VECTOR_NMI = 2 };
 
 bool exit_pin(const struct cpu *cpu, uint64_t control)
 {
@@ -47,51 +21,33 @@ bool exit_secondary(const struct cpu *cpu, uint64_t control)
            (cpu->vmx.vmcs.field[VMCS_SECONDARY_PROCESSOR_CONTROLS] & control) != 0;
 }
 
-// SDM 3C, "Recording VM-Exit Information and Updating VM-entry Control Fields": what an exit does
-// not define is 0 here, and the next entry injects no event.
-static void record(struct cpu *cpu, const struct exit *exit)
-{
-    uint64_t *field = cpu->vmx.vmcs.field;
-    field[VMCS_EXIT_REASON] = exit->reason;
-    field[VMCS_EXIT_QUALIFICATION] = exit->qualification;
-    field[VMCS_GUEST_LINEAR_ADDRESS] = exit->guest_linear;
-    field[VMCS_GUEST_PHYSICAL_ADDRESS] = 0;
-    field[VMCS_EXIT_INTERRUPTION_INFORMATION] = exit->interruption;
-    field[VMCS_EXIT_INTERRUPTION_ERROR_CODE] = exit->error_code;
-    field[VMCS_IDT_VECTORING_INFORMATION] = 0;
-    field[VMCS_IDT_VECTORING_ERROR_CODE] = 0;
-    field[VMCS_EXIT_INSTRUCTION_LENGTH] = exit->length;
-    field[VMCS_EXIT_INSTRUCTION_INFORMATION] = exit->information;
-    field[VMCS_ENTRY_INTERRUPTION_INFORMATION] &= ~INTERRUPTION_VALID;
-}
-
-static void note(struct exec *x, const struct insn *insn, const struct exit *exit)
+static void note(struct exec *x, const struct insn *insn, const struct vmx_exit *exit)
 {
     if (x->faulted || x->exited) {
         return;
     }
     x->exited = true;
     x->exit = *exit;
-    x->exit.length = insn->length;
+    x->exit.instruction_length = insn->length;
 }
 
-void exit_instruction(struct exec *x, const struct insn *insn, enum exit_reason reason,
+void exit_instruction(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason,
                       uint64_t qualification)
 {
-    note(x, insn, &(struct exit){.reason = reason, .qualification = qualification});
+    note(x, insn, &(struct vmx_exit){.reason = reason, .qualification = qualification});
 }
 
 void exit_commit(const struct exec *x)
 {
     if (x->exited) {
-        record(x->cpu, &x->exit);
+        vmx_exit_record(&x->cpu->vmx.vmcs, &x->exit);
     }
 }
 
 // The segment that an address of 64-bit mode is in, numbered as in encodings.
 static unsigned segment_of(const struct insn *insn)
 {
-    if (insn->segment != NO_SEGMENT) {
+    if (insn->segment != 0) {
         return insn->segment == 0x64 ? SEG_FS : SEG_GS;
     }
     return insn_uses_stack(insn) ? SEG_SS : SEG_DS;
@@ -118,25 +74,26 @@ static uint32_t information(const struct insn *insn)
 
 // SDM 3C, "Exit Qualification": with RIP-relative addressing it is the displacement plus the RIP of
 // the next instruction, which RIP is already.
-void exit_operand(struct exec *x, const struct insn *insn, enum exit_reason reason)
+void exit_operand(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason)
 {
     uint64_t displacement = (uint64_t)(int64_t)insn->displacement;
     displacement += insn->rip_relative ? cpu_guest(x->cpu, RIP) : 0;
     note(x, insn,
-         &(struct exit){
-             .reason = reason, .qualification = displacement, .information = information(insn)});
+         &(struct vmx_exit){.reason = reason,
+                            .qualification = displacement,
+                            .instruction_information = information(insn)});
 }
 
 // Operand size 0, 1 or 2: 16, 32 or 64 bits.
-void exit_random(struct exec *x, const struct insn *insn, enum exit_reason reason)
+void exit_random(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason)
 {
     uint32_t size = (uint32_t)insn_operand_size(insn) / 4;
     uint32_t destination = (uint32_t)insn->rm << 3 | size << 11;
-    note(x, insn, &(struct exit){.reason = reason, .information = destination});
+    note(x, insn, &(struct vmx_exit){.reason = reason, .instruction_information = destination});
 }
 
 // Where others have reg2 stands which of the four it was.
-void exit_table(struct exec *x, const struct insn *insn, enum exit_reason reason)
+void exit_table(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason)
 {
     struct insn numbered = *insn;
     numbered.reg &= 3;
@@ -153,14 +110,14 @@ void exit_cr(struct exec *x, const struct insn *insn, enum cr_access access, uns
 {
     bool moves = access == CR_MOV_TO || access == CR_MOV_FROM;
     uint64_t gpr = moves ? (uint64_t)insn->rm << 8 : 0;
-    exit_instruction(x, insn, EXIT_CR_ACCESS, number | (uint64_t)access << 4 | gpr);
+    exit_instruction(x, insn, VMX_EXIT_CONTROL_REGISTER, number | (uint64_t)access << 4 | gpr);
 }
 
 void exit_lmsw(struct exec *x, const struct insn *insn, uint64_t value)
 {
     bool memory = insn->mod != 3;
-    struct exit exit = {
-        .reason = EXIT_CR_ACCESS,
+    struct vmx_exit exit = {
+        .reason = VMX_EXIT_CONTROL_REGISTER,
         .qualification = (value & 0xFFFF) << 16 | (uint64_t)CR_LMSW << 4 | (memory ? 0x40 : 0),
         .guest_linear = memory ? interp_linear(x, insn) : 0,
     };
@@ -219,11 +176,11 @@ void exit_io(struct exec *x, const struct insn *insn, const struct io_operands *
     if (!port_exits(x, io->port, io->size)) {
         return;
     }
-    struct exit exit = {.reason = EXIT_IO_INSTRUCTION, .qualification = qualification};
+    struct vmx_exit exit = {.reason = VMX_EXIT_IO, .qualification = qualification};
     if (string) {
         uint32_t segment = in ? SEG_ES : segment_of(insn);
         exit.guest_linear = io->linear;
-        exit.information = (insn->address_32 ? 1u : 2u) << 7 | segment << 15;
+        exit.instruction_information = (insn->address_32 ? 1u : 2u) << 7 | segment << 15;
     }
     note(x, insn, &exit);
 }
@@ -245,7 +202,7 @@ static bool msr_exits(const struct exec *x, uint32_t index, bool writes)
 void exit_msr(struct exec *x, const struct insn *insn, uint32_t index, bool writes)
 {
     if (!x->faulted && msr_exits(x, index, writes)) {
-        exit_instruction(x, insn, writes ? EXIT_WRMSR : EXIT_RDMSR, 0);
+        exit_instruction(x, insn, writes ? VMX_EXIT_WRMSR : VMX_EXIT_RDMSR, 0);
     }
 }
 
@@ -259,33 +216,38 @@ static bool exception_exits(const struct cpu *cpu, const struct exception *excep
     return exception->vector == VECTOR_PF ? bit == matches : bit;
 }
 
-static unsigned type_of(const struct exception *exception, unsigned instruction_length)
+static enum vmx_event_type type_of(const struct exception *exception, unsigned instruction_length)
 {
     if (instruction_length == 0) {
-        return TYPE_HARDWARE;
+        return VMX_EVENT_HARDWARE_EXCEPTION;
     }
-    return exception->vector == VECTOR_DB ? TYPE_PRIVILEGED_SOFTWARE : TYPE_SOFTWARE;
+    return exception->vector == VECTOR_DB ? VMX_EVENT_PRIVILEGED_SOFTWARE_EXCEPTION
+                                          : VMX_EVENT_SOFTWARE_EXCEPTION;
 }
 
-static struct exit exit_of(const struct exception *exception, unsigned instruction_length)
+static struct vmx_exit exit_of(const struct exception *exception, unsigned instruction_length)
 {
     bool payload = exception->vector == VECTOR_PF || exception->vector == VECTOR_DB;
-    return (struct exit){
-        .reason = EXIT_EXCEPTION_OR_NMI,
+    return (struct vmx_exit){
+        .reason = VMX_EXIT_EXCEPTION_OR_NMI,
         .qualification = payload ? exception->payload : 0,
-        .length = instruction_length,
-        .interruption = INTERRUPTION_VALID | exception->vector |
-                        INTERRUPTION_TYPE(type_of(exception, instruction_length)) |
-                        (exception->has_code ? INTERRUPTION_HAS_CODE : 0),
-        .error_code = exception->has_code ? exception->code : 0,
+        .instruction_length = instruction_length,
+        .event =
+            {
+                .valid = true,
+                .has_error_code = exception->has_code,
+                .type = type_of(exception, instruction_length),
+                .vector = exception->vector,
+                .error_code = exception->code,
+            },
     };
 }
 
 void exit_exception(struct cpu *cpu, const struct exception *exception, unsigned instruction_length)
 {
     if (exception_exits(cpu, exception)) {
-        struct exit exit = exit_of(exception, instruction_length);
-        record(cpu, &exit);
+        struct vmx_exit exit = exit_of(exception, instruction_length);
+        vmx_exit_record(&cpu->vmx.vmcs, &exit);
     }
 }
 
@@ -293,7 +255,7 @@ void exit_software_exception(struct exec *x, const struct insn *insn, uint8_t ve
 {
     struct exception exception = {.vector = vector};
     if (exception_exits(x->cpu, &exception)) {
-        struct exit exit = exit_of(&exception, insn->length);
+        struct vmx_exit exit = exit_of(&exception, insn->length);
         note(x, insn, &exit);
     }
 }
@@ -303,23 +265,24 @@ void exit_interrupt(struct cpu *cpu, uint8_t vector)
     bool acknowledges =
         (cpu->vmx.vmcs.field[VMCS_EXIT_CONTROLS] & VMX_EXIT_ACKNOWLEDGE_INTERRUPT) != 0;
     if (exit_pin(cpu, VMX_PIN_EXTERNAL_INTERRUPT_EXITING)) {
-        uint64_t interruption = INTERRUPTION_VALID | INTERRUPTION_TYPE(TYPE_EXTERNAL) | vector;
-        record(cpu, &(struct exit){.reason = EXIT_EXTERNAL_INTERRUPT,
-                                   .interruption = acknowledges ? interruption : 0});
+        struct vmx_event event = {acknowledges, .type = VMX_EVENT_EXTERNAL_INTERRUPT,
+                                  .vector = vector};
+        struct vmx_exit exit = {.reason = VMX_EXIT_EXTERNAL_INTERRUPT, .event = event};
+        vmx_exit_record(&cpu->vmx.vmcs, &exit);
     }
 }
 
 void exit_triple_fault(struct cpu *cpu)
 {
-    record(cpu, &(struct exit){.reason = EXIT_TRIPLE_FAULT});
+    vmx_exit_record(&cpu->vmx.vmcs, &(struct vmx_exit){.reason = VMX_EXIT_TRIPLE_FAULT});
 }
 
 void exit_break_in(struct cpu *cpu)
 {
+    struct vmx_event event = {.valid = true, .type = VMX_EVENT_NMI, .vector = VECTOR_NMI};
+    struct vmx_exit exit = {.reason = VMX_EXIT_EXCEPTION_OR_NMI, .event = event};
     if (exit_pin(cpu, VMX_PIN_NMI_EXITING)) {
-        record(cpu, &(struct exit){.reason = EXIT_EXCEPTION_OR_NMI,
-                                   .interruption = INTERRUPTION_VALID |
-                                                   INTERRUPTION_TYPE(TYPE_NMI) | VECTOR_NMI});
+        vmx_exit_record(&cpu->vmx.vmcs, &exit);
     }
 }
 
@@ -330,5 +293,5 @@ void exit_breakpoint(struct cpu *cpu)
 
 void exit_step(struct cpu *cpu)
 {
-    record(cpu, &(struct exit){.reason = EXIT_MONITOR_TRAP_FLAG});
+    vmx_exit_record(&cpu->vmx.vmcs, &(struct vmx_exit){.reason = VMX_EXIT_MONITOR_TRAP_FLAG});
 }

@@ -13,11 +13,7 @@
 
 #include "exec.h"
 #include "interp_decode.h"
-
-enum exit_reason {
-#define EXIT(name, reason, when, then) EXIT_##name = (reason),
-#include "exits.def"
-};
+#include "vmx_model/vmx_exit.h"
 
 // Access types of a control-register access, bits 5:4 of its qualification.
 enum cr_access {
@@ -27,26 +23,23 @@ enum cr_access {
     CR_LMSW = 3,
 };
 
-// The name of a reason ("CPUID"), NULL without a row.
-const char *exit_name(uint32_t reason);
-
 // One of the controls of this field is 1. The secondary controls count as 0 unless they are active.
 bool exit_pin(const struct cpu *cpu, uint64_t control);
 bool exit_processor(const struct cpu *cpu, uint64_t control);
 bool exit_secondary(const struct cpu *cpu, uint64_t control);
 
 // The instruction exits, unless it has raised an exception or exited before.
-void exit_instruction(struct exec *x, const struct insn *insn, enum exit_reason reason,
+void exit_instruction(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason,
                       uint64_t qualification);
 
 // The same for instructions that tell of their operands: VMX instructions, INVPCID and those of the
 // descriptor tables. The qualification is the displacement.
-void exit_operand(struct exec *x, const struct insn *insn, enum exit_reason reason);
+void exit_operand(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason);
 
 // The same for RDRAND and RDSEED, and for instruction 0 to 3 of those that store or load a
 // descriptor table, when the controls ask for it.
-void exit_random(struct exec *x, const struct insn *insn, enum exit_reason reason);
-void exit_table(struct exec *x, const struct insn *insn, enum exit_reason reason);
+void exit_random(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason);
+void exit_table(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason);
 
 // An access to a control register that the caller has found to exit.
 void exit_cr(struct exec *x, const struct insn *insn, enum cr_access access, unsigned number);

@@ -203,7 +203,7 @@ void interp_hlt(struct exec *x, const struct insn *insn)
 {
     interp_require_cpl0(x);
     if (exit_processor(x->cpu, VMX_PROCESSOR_HLT_EXITING)) {
-        exit_instruction(x, insn, EXIT_HLT, 0);
+        exit_instruction(x, insn, VMX_EXIT_HLT, 0);
     }
     cpu_guest(x->cpu, ACTIVITY) = ACTIVITY_HALTED;
 }

@@ -63,7 +63,7 @@ static void rdrand(struct exec *x, const struct insn *insn)
     bool seed = (insn->reg & 7) == 7;
     if (exit_secondary(x->cpu,
                        seed ? VMX_SECONDARY_RDSEED_EXITING : VMX_SECONDARY_RDRAND_EXITING)) {
-        exit_random(x, insn, seed ? EXIT_RDSEED : EXIT_RDRAND);
+        exit_random(x, insn, seed ? VMX_EXIT_RDSEED : VMX_EXIT_RDRAND);
     }
     cpu_set_gpr(x->cpu, insn->rm, insn_operand_size(insn), draw(x));
     interp_set_flags(x, RFLAGS_ARITH, RFLAGS_CF);

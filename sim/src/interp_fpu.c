@@ -87,7 +87,7 @@ void interp_xsetbv(struct exec *x, const struct insn *insn)
         return;
     }
     interp_require_cpl0(x);
-    exit_instruction(x, insn, EXIT_XSETBV, 0);
+    exit_instruction(x, insn, VMX_EXIT_XSETBV, 0);
     if (!vmx_xcr_write(&x->cpu->vmx, (uint32_t)x->cpu->vmx.gpr[VMX_RCX], value)) {
         interp_gp(x);
     }

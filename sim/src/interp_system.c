@@ -28,11 +28,11 @@ static bool mov_to_cr_exits(const struct cpu *cpu, unsigned number, uint64_t val
 {
     switch (number) {
     case 0:
-        return vmx_cr0_exits(&cpu->vmx, value);
+        return vmx_guest_cr0_write_exits(&cpu->vmx.vmcs, value);
     case 3:
         return exit_on_cr3_load(cpu, value);
     case 4:
-        return vmx_cr4_exits(&cpu->vmx, value);
+        return vmx_guest_cr4_write_exits(&cpu->vmx.vmcs, value);
     case 8:
         return exit_processor(cpu, VMX_PROCESSOR_CR8_LOAD_EXITING);
     default:
@@ -84,7 +84,7 @@ void interp_mov_from_cr(struct exec *x, const struct insn *insn)
     uint64_t value = 0;
     switch (insn->reg) {
     case 0:
-        value = vmx_cr0_read(&x->cpu->vmx);
+        value = vmx_guest_cr0(&x->cpu->vmx.vmcs);
         break;
     case 2:
         value = x->cpu->vmx.cr2;
@@ -93,7 +93,7 @@ void interp_mov_from_cr(struct exec *x, const struct insn *insn)
         value = cpu_guest(x->cpu, CR3);
         break;
     case 4:
-        value = vmx_cr4_read(&x->cpu->vmx);
+        value = vmx_guest_cr4(&x->cpu->vmx.vmcs);
         break;
     case 8:
         value = x->cpu->vmx.cr8;
@@ -122,7 +122,7 @@ static void exit_dr(struct exec *x, const struct insn *insn)
 {
     uint64_t reads = insn->opcode == MOV_FROM_DR ? 0x10 : 0;
     if (exit_processor(x->cpu, VMX_PROCESSOR_MOV_DR_EXITING)) {
-        exit_instruction(x, insn, EXIT_DR_ACCESS, insn->reg | reads | (uint64_t)insn->rm << 8);
+        exit_instruction(x, insn, VMX_EXIT_MOV_DR, insn->reg | reads | (uint64_t)insn->rm << 8);
     }
 }
 
@@ -169,7 +169,7 @@ void interp_mov_to_dr(struct exec *x, const struct insn *insn)
     }
 }
 
-static void require_tsc(struct exec *x, const struct insn *insn, enum exit_reason reason)
+static void require_tsc(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason)
 {
     if ((cpu_guest(x->cpu, CR4) & CR4_TSD) != 0) {
         interp_require_cpl0(x);
@@ -181,7 +181,7 @@ static void require_tsc(struct exec *x, const struct insn *insn, enum exit_reaso
 
 void interp_rdtsc(struct exec *x, const struct insn *insn)
 {
-    require_tsc(x, insn, EXIT_RDTSC);
+    require_tsc(x, insn, VMX_EXIT_RDTSC);
     interp_set_edx_eax(x, cpu_guest_tsc(x->cpu));
 }
 
@@ -196,7 +196,7 @@ void interp_rdtscp(struct exec *x, const struct insn *insn)
     if (!has_by_control(x, VMX_FEATURE_RDTSCP, VMX_SECONDARY_RDTSCP)) {
         exec_raise(x, VECTOR_UD);
     }
-    require_tsc(x, insn, EXIT_RDTSCP);
+    require_tsc(x, insn, VMX_EXIT_RDTSCP);
     interp_set_edx_eax(x, cpu_guest_tsc(x->cpu));
     x->cpu->vmx.gpr[VMX_RCX] = x->cpu->vmx.msr[MSR_SLOT_IA32_TSC_AUX];
 }
@@ -205,7 +205,7 @@ void interp_rdtscp(struct exec *x, const struct insn *insn)
 void interp_rdpmc(struct exec *x, const struct insn *insn)
 {
     if (exit_processor(x->cpu, VMX_PROCESSOR_RDPMC_EXITING)) {
-        exit_instruction(x, insn, EXIT_RDPMC, 0);
+        exit_instruction(x, insn, VMX_EXIT_RDPMC, 0);
     }
     interp_gp(x);
 }
@@ -214,7 +214,7 @@ void interp_cpuid(struct exec *x, const struct insn *insn)
 {
     uint64_t *gpr = x->cpu->vmx.gpr;
     uint32_t out[4];
-    exit_instruction(x, insn, EXIT_CPUID, 0);
+    exit_instruction(x, insn, VMX_EXIT_CPUID, 0);
     vmx_cpuid(x->cpu->vmx.profile, &x->cpu->vmx, (uint32_t)gpr[VMX_RAX], (uint32_t)gpr[VMX_RCX],
               out);
     gpr[VMX_RAX] = out[CPUID_EAX];
@@ -228,9 +228,9 @@ void interp_invd(struct exec *x, const struct insn *insn)
 {
     interp_require_cpl0(x);
     if (insn->opcode == INVD) {
-        exit_instruction(x, insn, EXIT_INVD, 0);
+        exit_instruction(x, insn, VMX_EXIT_INVD, 0);
     } else if (exit_secondary(x->cpu, VMX_SECONDARY_WBINVD_EXITING)) {
-        exit_instruction(x, insn, EXIT_WBINVD, 0);
+        exit_instruction(x, insn, VMX_EXIT_WBINVD, 0);
     }
 }
 
@@ -246,7 +246,7 @@ void interp_invpcid(struct exec *x, const struct insn *insn)
     uint64_t linear = interp_linear(x, insn);
     interp_require_cpl0(x);
     if (exit_processor(x->cpu, VMX_PROCESSOR_INVLPG_EXITING)) {
-        exit_operand(x, insn, EXIT_INVPCID);
+        exit_operand(x, insn, VMX_EXIT_INVPCID);
     }
     uint64_t pcid = exec_load(x, interp_access(insn), linear, 8);
     uint64_t target = exec_load(x, interp_access(insn), linear + 8, 8);
@@ -271,5 +271,5 @@ void interp_lmsw(struct exec *x, const struct insn *insn)
 void interp_smsw(struct exec *x, const struct insn *insn)
 {
     size_t size = insn->mod == 3 ? insn_operand_size(insn) : 2;
-    interp_store_rm(x, insn, size, vmx_cr0_read(&x->cpu->vmx));
+    interp_store_rm(x, insn, size, vmx_guest_cr0(&x->cpu->vmx.vmcs));
 }

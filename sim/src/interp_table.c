@@ -40,7 +40,7 @@ static unsigned type_of(const struct segment *segment)
 static void store_selector(struct exec *x, const struct insn *insn, uint64_t selector)
 {
     require_umip(x);
-    exit_table(x, insn, EXIT_LDTR_OR_TR);
+    exit_table(x, insn, VMX_EXIT_LDTR_OR_TR);
     interp_store_rm(x, insn, insn->mod == 3 ? insn_operand_size(insn) : 2, selector);
 }
 
@@ -49,7 +49,7 @@ static void lldt(struct exec *x, const struct insn *insn)
     struct segment segment = {.access = SEGMENT_ACCESS_UNUSABLE};
     uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
     interp_require_cpl0(x);
-    exit_table(x, insn, EXIT_LDTR_OR_TR);
+    exit_table(x, insn, VMX_EXIT_LDTR_OR_TR);
     if (x->faulted) {
         return;
     }
@@ -71,7 +71,7 @@ static void ltr(struct exec *x, const struct insn *insn)
     struct segment segment;
     uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
     interp_require_cpl0(x);
-    exit_table(x, insn, EXIT_LDTR_OR_TR);
+    exit_table(x, insn, VMX_EXIT_LDTR_OR_TR);
     if (x->faulted || !descriptor_read(x, selector, VECTOR_GP, &segment)) {
         return;
     }
@@ -171,7 +171,7 @@ static void store_table(struct exec *x, const struct insn *insn, uint64_t limit,
         image[2 + i] = (uint8_t)(base >> 8 * i);
     }
     require_umip(x);
-    exit_table(x, insn, EXIT_GDTR_OR_IDTR);
+    exit_table(x, insn, VMX_EXIT_GDTR_OR_IDTR);
     exec_write(x, interp_access(insn), interp_linear(x, insn), image, sizeof(image));
 }
 
@@ -180,7 +180,7 @@ static bool load_table(struct exec *x, const struct insn *insn, uint64_t *out_li
 {
     uint64_t linear = interp_linear(x, insn);
     interp_require_cpl0(x);
-    exit_table(x, insn, EXIT_GDTR_OR_IDTR);
+    exit_table(x, insn, VMX_EXIT_GDTR_OR_IDTR);
     *out_limit = exec_load(x, interp_access(insn), linear, 2);
     *out_base = exec_load(x, interp_access(insn), linear + 2, 8);
     if (!cpu_is_canonical(x->cpu, *out_base)) {
@@ -195,7 +195,7 @@ static void invlpg(struct exec *x, const struct insn *insn)
     x->flush = FLUSH_PAGE;
     x->flush_linear = interp_linear(x, insn);
     if (exit_processor(x->cpu, VMX_PROCESSOR_INVLPG_EXITING)) {
-        exit_instruction(x, insn, EXIT_INVLPG, x->flush_linear);
+        exit_instruction(x, insn, VMX_EXIT_INVLPG, x->flush_linear);
     }
 }
 
@@ -258,7 +258,7 @@ static void monitor_or_mwait(struct exec *x, const struct insn *insn)
     }
     if (exit_processor(x->cpu,
                        mwait ? VMX_PROCESSOR_MWAIT_EXITING : VMX_PROCESSOR_MONITOR_EXITING)) {
-        exit_instruction(x, insn, mwait ? EXIT_MWAIT : EXIT_MONITOR, 0);
+        exit_instruction(x, insn, mwait ? VMX_EXIT_MWAIT : VMX_EXIT_MONITOR, 0);
     }
     if ((x->cpu->vmx.gpr[VMX_RCX] & 0xFFFFFFFE) != 0) {
         general_protection(x, 0);

@@ -5,7 +5,6 @@
 
 #include "exits.h"
 #include "vmx_model/controls.h"
-#include "vmx_model/moves.h"
 
 #define CR4_SMXE UINT64_C(0x00004000)
 
@@ -22,15 +21,15 @@ static uint32_t group9_reason(const struct insn *insn)
 {
     bool plain = insn->repeat == 0 && !insn->operand_16;
     if ((insn->reg & 7) == 7) {
-        return plain ? EXIT_VMPTRST : NO_EXIT;
+        return plain ? VMX_EXIT_VMPTRST : NO_EXIT;
     }
     if (insn->repeat == 0xF3) {
-        return EXIT_VMXON;
+        return VMX_EXIT_VMXON;
     }
     if (insn->repeat != 0) {
         return NO_EXIT;
     }
-    return plain ? EXIT_VMPTRLD : EXIT_VMCLEAR;
+    return plain ? VMX_EXIT_VMPTRLD : VMX_EXIT_VMCLEAR;
 }
 
 // 66 0F 38 80 and 81, with memory.
@@ -41,7 +40,7 @@ static uint32_t invalidation_reason(const struct exec *x, const struct insn *ins
     if (!has || !insn->operand_16 || insn->repeat != 0 || insn->mod == 3) {
         return NO_EXIT;
     }
-    return is_ept ? EXIT_INVEPT : EXIT_INVVPID;
+    return is_ept ? VMX_EXIT_INVEPT : VMX_EXIT_INVVPID;
 }
 
 static uint32_t reason_of(const struct exec *x, const struct insn *insn)
@@ -56,14 +55,14 @@ static uint32_t reason_of(const struct exec *x, const struct insn *insn)
     if (!plain) {
         return NO_EXIT;
     }
-    return insn->opcode == VMREAD ? EXIT_VMREAD : EXIT_VMWRITE;
+    return insn->opcode == VMREAD ? VMX_EXIT_VMREAD : VMX_EXIT_VMWRITE;
 }
 
 void interp_vmx_operand(struct exec *x, const struct insn *insn)
 {
     uint32_t reason = reason_of(x, insn);
     if (reason != NO_EXIT) {
-        exit_operand(x, insn, (enum exit_reason)reason);
+        exit_operand(x, insn, (enum vmx_exit_reason)reason);
     }
     exec_raise(x, VECTOR_UD);
 }
@@ -71,12 +70,12 @@ void interp_vmx_operand(struct exec *x, const struct insn *insn)
 // 0F 01 C1 to C4 and D4.
 void interp_vmx_plain(struct exec *x, const struct insn *insn)
 {
-    static const enum exit_reason reasons[] = {EXIT_VMCALL, EXIT_VMLAUNCH, EXIT_VMRESUME,
-                                               EXIT_VMXOFF};
+    static const enum vmx_exit_reason reasons[] = {VMX_EXIT_VMCALL, VMX_EXIT_VMLAUNCH,
+                                                   VMX_EXIT_VMRESUME, VMX_EXIT_VMXOFF};
     bool plain = insn->repeat == 0 && !insn->operand_16;
     bool is_vmfunc = (insn->reg & 7) == 2;
     if (plain && is_vmfunc && exit_secondary(x->cpu, VMX_SECONDARY_VM_FUNCTIONS)) {
-        exit_instruction(x, insn, EXIT_VMFUNC, 0);
+        exit_instruction(x, insn, VMX_EXIT_VMFUNC, 0);
     } else if (plain && !is_vmfunc) {
         exit_instruction(x, insn, reasons[(insn->rm & 7) - 1], 0);
     }
@@ -85,8 +84,8 @@ void interp_vmx_plain(struct exec *x, const struct insn *insn)
 
 void interp_getsec(struct exec *x, const struct insn *insn)
 {
-    if ((vmx_cr4_read(&x->cpu->vmx) & CR4_SMXE) != 0) {
-        exit_instruction(x, insn, EXIT_GETSEC, 0);
+    if ((vmx_guest_cr4(&x->cpu->vmx.vmcs) & CR4_SMXE) != 0) {
+        exit_instruction(x, insn, VMX_EXIT_GETSEC, 0);
     }
     exec_raise(x, VECTOR_UD);
 }

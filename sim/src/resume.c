@@ -28,16 +28,14 @@ static void tell(struct machine *machine, unsigned index, const struct vmx_entry
     }
 }
 
-// SDM 3C, "VM-Entry Failures During or After Loading Guest State": only reason and qualification
-// are written. A VMfailValid writes its error number.
 static void note(struct cpu *cpu, const struct vmx_entry_outcome *outcome)
 {
-    uint64_t *field = cpu->vmx.vmcs.field;
     if (outcome->result == VMX_FAIL_VALID) {
-        field[VMCS_VM_INSTRUCTION_ERROR] = outcome->instruction_error;
+        cpu->vmx.vmcs.field[VMCS_VM_INSTRUCTION_ERROR] = outcome->instruction_error;
     } else if (outcome->result == VMX_ENTRY_FAILED) {
-        field[VMCS_EXIT_REASON] = outcome->exit_reason;
-        field[VMCS_EXIT_QUALIFICATION] = outcome->qualification;
+        vmx_exit_record(&cpu->vmx.vmcs,
+                        &(struct vmx_exit){.reason = outcome->exit_reason,
+                                           .qualification = outcome->qualification});
     }
 }
 

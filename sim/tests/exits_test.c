@@ -66,7 +66,7 @@ struct exit_case {
 };
 
 #define ASM(bytes)  .code = (bytes), .length = sizeof(bytes) - 1
-#define EXITS(name) .reason = EXIT_##name
+#define EXITS(name) .reason = VMX_EXIT_##name
 #define WITH(...)   .changes = {__VA_ARGS__}
 #define CONTROL_BIT(field, bit)                                                                    \
     {                                                                                              \
@@ -123,54 +123,54 @@ static struct exit_case cases[] = {
      .raises = UD},
 
     {"MOV to CR0 as its shadow is", ASM("\x0F\x22\xC0"), .reason = NONE, .rax = LONG64_CR0},
-    {"MOV to CR0 of another NE", ASM("\x0F\x22\xC3"), EXITS(CR_ACCESS), 0x300,
+    {"MOV to CR0 of another NE", ASM("\x0F\x22\xC3"), EXITS(CONTROL_REGISTER), 0x300,
      .rbx = LONG64_CR0 & ~UINT64_C(0x20)},
-    {"MOV to CR0 of a bit of the mask", ASM("\x41\x0F\x22\xC4"), EXITS(CR_ACCESS), 0xC00,
+    {"MOV to CR0 of a bit of the mask", ASM("\x41\x0F\x22\xC4"), EXITS(CONTROL_REGISTER), 0xC00,
      WITH({CR0_MASK, 0x40000}, {CR0_SHADOW, 0x40000}), .raises = GP},
-    {"MOV to CR4 of another VMXE", ASM("\x0F\x22\xE0"), EXITS(CR_ACCESS), 0x4,
+    {"MOV to CR4 of another VMXE", ASM("\x0F\x22\xE0"), EXITS(CONTROL_REGISTER), 0x4,
      .rax = LONG64_CR4 & ~UINT64_C(0x2000)},
     {"MOV to CR4 as its shadow is", ASM("\x0F\x22\xE0"), .reason = NONE, .rax = LONG64_CR4},
     {"MOV from CR0", ASM("\x0F\x20\xC0"), .reason = NONE},
     {"MOV to CR3", ASM("\x0F\x22\xD8"), .reason = NONE, .rax = LONG64_CR3},
-    {"MOV to CR3 by its control", ASM("\x0F\x22\xD8"), EXITS(CR_ACCESS), 0x3,
+    {"MOV to CR3 by its control", ASM("\x0F\x22\xD8"), EXITS(CONTROL_REGISTER), 0x3,
      WITH(CONTROL_BIT(PROCESSOR, 15)), .rax = LONG64_CR3},
     {"MOV to CR3 of a target", ASM("\x0F\x22\xD8"), .reason = NONE,
      WITH(CONTROL_BIT(PROCESSOR, 15), {CR3_COUNT, 1}, {CR3_TARGET_0, LONG64_CR3}),
      .rax = LONG64_CR3},
-    {"MOV from CR3 by its control", ASM("\x0F\x20\xDA"), EXITS(CR_ACCESS), 0x213,
+    {"MOV from CR3 by its control", ASM("\x0F\x20\xDA"), EXITS(CONTROL_REGISTER), 0x213,
      WITH(CONTROL_BIT(PROCESSOR, 16))},
-    {"MOV to CR8 by its control", ASM("\x44\x0F\x22\xC0"), EXITS(CR_ACCESS), 0x8,
+    {"MOV to CR8 by its control", ASM("\x44\x0F\x22\xC0"), EXITS(CONTROL_REGISTER), 0x8,
      WITH(CONTROL_BIT(PROCESSOR, 19))},
-    {"MOV from CR8 by its control", ASM("\x44\x0F\x20\xC1"), EXITS(CR_ACCESS), 0x118,
+    {"MOV from CR8 by its control", ASM("\x44\x0F\x20\xC1"), EXITS(CONTROL_REGISTER), 0x118,
      WITH(CONTROL_BIT(PROCESSOR, 20))},
-    {"CLTS by mask and shadow", ASM("\x0F\x06"), EXITS(CR_ACCESS), 0x20,
+    {"CLTS by mask and shadow", ASM("\x0F\x06"), EXITS(CONTROL_REGISTER), 0x20,
      WITH({CR0_MASK, 8}, {CR0_SHADOW, 8})},
-    {"LMSW of a register", ASM("\x0F\x01\xF0"), EXITS(CR_ACCESS), 0x1230030, WITH({CR0_MASK, 2}),
-     .rax = 0x123},
-    {"LMSW of memory", ASM("\x0F\x01\x33"), EXITS(CR_ACCESS), 0xFFFF0070, .linear = FREE,
+    {"LMSW of a register", ASM("\x0F\x01\xF0"), EXITS(CONTROL_REGISTER), 0x1230030,
+     WITH({CR0_MASK, 2}), .rax = 0x123},
+    {"LMSW of memory", ASM("\x0F\x01\x33"), EXITS(CONTROL_REGISTER), 0xFFFF0070, .linear = FREE,
      WITH({CR0_MASK, 2}), .rbx = FREE, .ones = true},
     {"MOV to DR7", ASM("\x0F\x23\xF8"), .reason = NONE, .rax = 0x400},
-    {"MOV to DR7 by its control", ASM("\x0F\x23\xF9"), EXITS(DR_ACCESS), 0x107,
+    {"MOV to DR7 by its control", ASM("\x0F\x23\xF9"), EXITS(MOV_DR), 0x107,
      WITH(CONTROL_BIT(PROCESSOR, 23)), .rcx = 0x400},
-    {"MOV from DR0 by its control", ASM("\x41\x0F\x21\xC1"), EXITS(DR_ACCESS), 0x910,
+    {"MOV from DR0 by its control", ASM("\x41\x0F\x21\xC1"), EXITS(MOV_DR), 0x910,
      WITH(CONTROL_BIT(PROCESSOR, 23))},
 
     {"IN", ASM("\xEC"), .reason = NONE, .rdx = 0x70},
-    {"IN al, dx by its control", ASM("\xEC"), EXITS(IO_INSTRUCTION), 0x700008,
-     WITH(CONTROL_BIT(PROCESSOR, 24)), .rdx = 0x70},
-    {"OUT 0x80, eax by its control", ASM("\xE7\x80"), EXITS(IO_INSTRUCTION), 0x800043,
+    {"IN al, dx by its control", ASM("\xEC"), EXITS(IO), 0x700008, WITH(CONTROL_BIT(PROCESSOR, 24)),
+     .rdx = 0x70},
+    {"OUT 0x80, eax by its control", ASM("\xE7\x80"), EXITS(IO), 0x800043,
      WITH(CONTROL_BIT(PROCESSOR, 24))},
-    {"REP OUTSB by its control", ASM("\xF3\x6E"), EXITS(IO_INSTRUCTION), 0x800030, 0x18100,
-     .linear = FREE, WITH(CONTROL_BIT(PROCESSOR, 24)), .rdx = 0x80, .rcx = 1},
-    {"INSW by its control", ASM("\x66\x6D"), EXITS(IO_INSTRUCTION), 0x800019, 0x100,
-     .linear = FREE + 0x800, WITH(CONTROL_BIT(PROCESSOR, 24)), .rdx = 0x80},
+    {"REP OUTSB by its control", ASM("\xF3\x6E"), EXITS(IO), 0x800030, 0x18100, .linear = FREE,
+     WITH(CONTROL_BIT(PROCESSOR, 24)), .rdx = 0x80, .rcx = 1},
+    {"INSW by its control", ASM("\x66\x6D"), EXITS(IO), 0x800019, 0x100, .linear = FREE + 0x800,
+     WITH(CONTROL_BIT(PROCESSOR, 24)), .rdx = 0x80},
     {"IN, bitmap of zeros", ASM("\xEC"), .reason = NONE,
      WITH(CONTROL_BIT(PROCESSOR, 24), CONTROL_BIT(PROCESSOR, 25)), .rdx = 0x70},
-    {"IN, bitmap of ones", ASM("\xEC"), EXITS(IO_INSTRUCTION), 0x700008,
+    {"IN, bitmap of ones", ASM("\xEC"), EXITS(IO), 0x700008,
      WITH(CONTROL_BIT(PROCESSOR, 25), {IO_BITMAP_A, LONG64_FREE}), .rdx = 0x70, .ones = true},
-    {"IN of two bytes into the second bitmap", ASM("\x66\xED"), EXITS(IO_INSTRUCTION), 0x7FFF0009,
+    {"IN of two bytes into the second bitmap", ASM("\x66\xED"), EXITS(IO), 0x7FFF0009,
      WITH(CONTROL_BIT(PROCESSOR, 25), {IO_BITMAP_B, LONG64_FREE}), .rdx = 0x7FFF, .ones = true},
-    {"IN around the end of the ports", ASM("\x66\xED"), EXITS(IO_INSTRUCTION), 0xFFFF0009,
+    {"IN around the end of the ports", ASM("\x66\xED"), EXITS(IO), 0xFFFF0009,
      WITH(CONTROL_BIT(PROCESSOR, 25)), .rdx = 0xFFFF},
 
     {"RDMSR, bitmap of zeros", ASM("\x0F\x32"), .reason = NONE, .rcx = 0x277},
@@ -296,7 +296,7 @@ static void an_exit(void **state)
     } else {
         assert_int_equal(reg("rip"), LONG64_ENTRY + row->length);
     }
-    assert_int_equal(field(REASON), row->reason == NONE ? EXIT_MONITOR_TRAP_FLAG : row->reason);
+    assert_int_equal(field(REASON), row->reason == NONE ? VMX_EXIT_MONITOR_TRAP_FLAG : row->reason);
     if (row->reason == NONE) {
         return;
     }
@@ -366,10 +366,10 @@ static void an_exception(void **state)
     run();
     assert_int_equal(field(INTERRUPTION), row->event);
     if (row->event == 0) {
-        assert_int_not_equal(field(REASON), EXIT_EXCEPTION_OR_NMI);
+        assert_int_not_equal(field(REASON), VMX_EXIT_EXCEPTION_OR_NMI);
         return;
     }
-    assert_int_equal(field(REASON), EXIT_EXCEPTION_OR_NMI);
+    assert_int_equal(field(REASON), VMX_EXIT_EXCEPTION_OR_NMI);
     assert_int_equal(field(INTERRUPTION_CODE), row->event_code);
     assert_int_equal(field(QUALIFICATION), row->qualification);
     assert_int_equal(field(LENGTH), row->exit_length);
@@ -385,7 +385,7 @@ static void a_break_in_is_a_non_maskable_interrupt(void **state)
     for (unsigned cpu = 0; cpu < LONG64_NUM_CPUS; cpu++) {
         uint64_t value = 0;
         assert_true(pulsim_vmcs_read(rig.pulsim, cpu, REASON, &value));
-        assert_int_equal(value, EXIT_EXCEPTION_OR_NMI);
+        assert_int_equal(value, VMX_EXIT_EXCEPTION_OR_NMI);
         assert_true(pulsim_vmcs_read(rig.pulsim, cpu, INTERRUPTION, &value));
         assert_int_equal(value, 0x80000202);
     }
@@ -399,7 +399,7 @@ static void a_break_in_without_nmi_exiting_leaves_no_exit(void **state)
     run();
     struct packet request = rig_plain(PACKET_BREAK_IN);
     rig_expect_value(&rig, &request, 2);
-    assert_int_equal(field(REASON), EXIT_CPUID);
+    assert_int_equal(field(REASON), VMX_EXIT_CPUID);
 }
 
 static void a_breakpoint_is_an_int3(void **state)
@@ -415,7 +415,7 @@ static void a_breakpoint_is_an_int3(void **state)
     rig_ask(&rig, &request);
     assert_int_equal(rig.reply.state.event, 4);
     assert_int_equal(reg("rip"), LONG64_ENTRY + 1);
-    assert_int_equal(field(REASON), EXIT_EXCEPTION_OR_NMI);
+    assert_int_equal(field(REASON), VMX_EXIT_EXCEPTION_OR_NMI);
     assert_int_equal(field(INTERRUPTION), 0x80000603);
     assert_int_equal(field(LENGTH), 1);
     uint64_t other = 0;
@@ -429,10 +429,10 @@ static void a_triple_fault_keeps_its_reason(void **state)
     place("\x0F\x0B", 2);
     set_register("idt_limit", 0);
     run();
-    assert_int_equal(field(REASON), EXIT_TRIPLE_FAULT);
+    assert_int_equal(field(REASON), VMX_EXIT_TRIPLE_FAULT);
     struct packet request = rig_plain(PACKET_BREAK_IN);
     rig_expect_value(&rig, &request, 2);
-    assert_int_equal(field(REASON), EXIT_TRIPLE_FAULT);
+    assert_int_equal(field(REASON), VMX_EXIT_TRIPLE_FAULT);
 }
 
 static void an_external_interrupt_by_its_control(void **state)
@@ -446,7 +446,7 @@ static void an_external_interrupt_by_its_control(void **state)
     rig_expect_value(&rig, &svr, 0);
     rig_expect_value(&rig, &ipi, 0);
     run();
-    assert_int_equal(field(REASON), EXIT_EXTERNAL_INTERRUPT);
+    assert_int_equal(field(REASON), VMX_EXIT_EXTERNAL_INTERRUPT);
     assert_int_equal(field(INTERRUPTION), 0);
     assert_int_equal(reg("rip"), LONG64_VECTORS + 16 * 0x40);
 }
@@ -474,7 +474,7 @@ static void what_is_executed_for_the_guest_is_done(void **state)
     for (unsigned i = 0; i < 3; i++) {
         step();
     }
-    assert_int_equal(field(REASON), EXIT_CR_ACCESS);
+    assert_int_equal(field(REASON), VMX_EXIT_CONTROL_REGISTER);
     step();
     assert_int_equal(reg("rbx"), LONG64_CR4 & ~UINT64_C(0x2000));
     assert_int_equal(reg("cr4"), LONG64_CR4 & ~UINT64_C(0x2000));

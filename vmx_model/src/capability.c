@@ -26,8 +26,7 @@ static uint64_t feature_bits(const struct vmx_profile *profile, uint32_t index)
 {
     uint64_t value = 0;
     for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
-        if (bits[i].msr == index &&
-            vmx_profile_has(profile, (enum vmx_feature)bits[i].feature)) {
+        if (bits[i].msr == index && vmx_profile_has(profile, (enum vmx_feature)bits[i].feature)) {
             value |= UINT64_C(1) << bits[i].bit;
         }
     }

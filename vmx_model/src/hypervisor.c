@@ -3,6 +3,7 @@
 #include "mmu_model/control_bits.h"
 #include "vmx_model/controls.h"
 #include "vmx_model/moves.h"
+#include "vmx_model/vmx_exit.h"
 
 #define CR0_NE        UINT64_C(0x00000020)
 #define CR4_VMXE      UINT64_C(0x00002000)
@@ -70,8 +71,8 @@ static void set_addresses(struct vmx_cpu *cpu)
 static void own_fixed_bits(struct vmx_cpu *cpu)
 {
     uint64_t *field = cpu->vmcs.field;
-    uint64_t cr0 = vmx_cr0_read(cpu);
-    uint64_t cr4 = vmx_cr4_read(cpu);
+    uint64_t cr0 = vmx_guest_cr0(&cpu->vmcs);
+    uint64_t cr4 = vmx_guest_cr4(&cpu->vmcs);
     field[VMCS_CR0_MASK] = CR0_NE;
     field[VMCS_CR4_MASK] = CR4_VMXE;
     field[VMCS_GUEST_CR0] |= CR0_NE;

@@ -2,6 +2,7 @@
 
 #include "mmu_model/control_bits.h"
 #include "vmx_model/controls.h"
+#include "vmx_model/vmx_exit.h"
 
 #define CR0_MP UINT64_C(0x00000002)
 #define CR0_EM UINT64_C(0x00000004)
@@ -29,53 +30,23 @@
 #define DR7_WRITABLE UINT64_C(0xFFFF2BFF)
 #define CS_L         UINT64_C(0x2000)
 
-// SDM Vol. 3C, "Guest/Host Masks and Read Shadows for CR0 and CR4".
-static uint64_t view(const struct vmx_cpu *cpu, enum vmcs_slot reg, enum vmcs_slot mask,
-                     enum vmcs_slot shadow)
-{
-    const uint64_t *field = cpu->vmcs.field;
-    return (field[reg] & ~field[mask]) | (field[shadow] & field[mask]);
-}
-
-static void set_view(struct vmx_cpu *cpu, enum vmcs_slot reg, enum vmcs_slot mask,
-                     enum vmcs_slot shadow, uint64_t value)
+static void set_shadow(struct vmx_cpu *cpu, enum vmcs_slot mask, enum vmcs_slot shadow,
+                       uint64_t value)
 {
     uint64_t *field = cpu->vmcs.field;
-    uint64_t owned = field[mask];
-    field[reg] = (field[reg] & owned) | (value & ~owned);
-    field[shadow] = (field[shadow] & ~owned) | (value & owned);
-}
-
-uint64_t vmx_cr0_read(const struct vmx_cpu *cpu)
-{
-    return view(cpu, VMCS_GUEST_CR0, VMCS_CR0_MASK, VMCS_CR0_SHADOW);
-}
-
-uint64_t vmx_cr4_read(const struct vmx_cpu *cpu)
-{
-    return view(cpu, VMCS_GUEST_CR4, VMCS_CR4_MASK, VMCS_CR4_SHADOW);
+    field[shadow] = (field[shadow] & ~field[mask]) | (value & field[mask]);
 }
 
 void vmx_cr0_set(struct vmx_cpu *cpu, uint64_t value)
 {
-    set_view(cpu, VMCS_GUEST_CR0, VMCS_CR0_MASK, VMCS_CR0_SHADOW, value);
+    cpu->vmcs.field[VMCS_GUEST_CR0] = vmx_guest_cr0_written(&cpu->vmcs, value);
+    set_shadow(cpu, VMCS_CR0_MASK, VMCS_CR0_SHADOW, value);
 }
 
 void vmx_cr4_set(struct vmx_cpu *cpu, uint64_t value)
 {
-    set_view(cpu, VMCS_GUEST_CR4, VMCS_CR4_MASK, VMCS_CR4_SHADOW, value);
-}
-
-bool vmx_cr0_exits(const struct vmx_cpu *cpu, uint64_t value)
-{
-    const uint64_t *field = cpu->vmcs.field;
-    return ((value ^ field[VMCS_CR0_SHADOW]) & field[VMCS_CR0_MASK]) != 0;
-}
-
-bool vmx_cr4_exits(const struct vmx_cpu *cpu, uint64_t value)
-{
-    const uint64_t *field = cpu->vmcs.field;
-    return ((value ^ field[VMCS_CR4_SHADOW]) & field[VMCS_CR4_MASK]) != 0;
+    cpu->vmcs.field[VMCS_GUEST_CR4] = vmx_guest_cr4_written(&cpu->vmcs, value);
+    set_shadow(cpu, VMCS_CR4_MASK, VMCS_CR4_SHADOW, value);
 }
 
 // SDM Vol. 3C, "Instructions That Cause VM Exits Conditionally": LMSW, whose PE counts only where
@@ -107,8 +78,8 @@ static bool is_64_bit(const struct vmx_cpu *cpu)
 // SDM Vol. 3A, "Paging-Mode Modification".
 static bool paging_may_change(const struct vmx_cpu *cpu, uint64_t value)
 {
-    uint64_t cr4 = vmx_cr4_read(cpu);
-    bool pages = (vmx_cr0_read(cpu) & MMU_CR0_PG) != 0;
+    uint64_t cr4 = vmx_guest_cr4(&cpu->vmcs);
+    bool pages = (vmx_guest_cr0(&cpu->vmcs) & MMU_CR0_PG) != 0;
     bool will_page = (value & MMU_CR0_PG) != 0;
     if (pages && !will_page) {
         return !is_64_bit(cpu) && (cr4 & CR4_PCIDE) == 0;
@@ -122,14 +93,14 @@ static bool paging_may_change(const struct vmx_cpu *cpu, uint64_t value)
 static void update_lma(struct vmx_cpu *cpu)
 {
     uint64_t *efer = &cpu->vmcs.field[VMCS_GUEST_IA32_EFER];
-    bool active = (*efer & MMU_EFER_LME) != 0 && (vmx_cr0_read(cpu) & MMU_CR0_PG) != 0;
+    bool active = (*efer & MMU_EFER_LME) != 0 && (vmx_guest_cr0(&cpu->vmcs) & MMU_CR0_PG) != 0;
     *efer = active ? *efer | MMU_EFER_LMA : *efer & ~MMU_EFER_LMA;
 }
 
 // SDM Vol. 2B, "MOV—Move to/from Control Registers". Undefined bits of the low half are ignored.
 bool vmx_cr0_write(struct vmx_cpu *cpu, uint64_t value)
 {
-    bool cet = (vmx_cr4_read(cpu) & CR4_CET) != 0;
+    bool cet = (vmx_guest_cr4(&cpu->vmcs) & CR4_CET) != 0;
     uint64_t guests = CR0_FIXED & ~cpu->vmcs.field[VMCS_CR0_MASK];
     if (value >> 32 != 0 || (value & (MMU_CR0_PG | MMU_CR0_PE)) == MMU_CR0_PG ||
         (value & (CR0_NW | CR0_CD)) == CR0_NW || (cet && (value & MMU_CR0_WP) == 0) ||
@@ -143,7 +114,7 @@ bool vmx_cr0_write(struct vmx_cpu *cpu, uint64_t value)
 
 bool vmx_cr3_write(struct vmx_cpu *cpu, uint64_t value)
 {
-    bool pcid = (vmx_cr4_read(cpu) & CR4_PCIDE) != 0;
+    bool pcid = (vmx_guest_cr4(&cpu->vmcs) & CR4_PCIDE) != 0;
     uint64_t address = pcid ? value & ~CR3_KEEP : value;
     if (address >> cpu->profile->max_phys_bits != 0) {
         return false;
@@ -154,14 +125,14 @@ bool vmx_cr3_write(struct vmx_cpu *cpu, uint64_t value)
 
 bool vmx_cr4_write(struct vmx_cpu *cpu, uint64_t value)
 {
-    uint64_t old = vmx_cr4_read(cpu);
+    uint64_t old = vmx_guest_cr4(&cpu->vmcs);
     uint64_t guests = CR4_VMXE & ~cpu->vmcs.field[VMCS_CR4_MASK];
     bool pcid_begins = (value & ~old & CR4_PCIDE) != 0;
     bool pcid_bad =
         pcid_begins && (!is_long(cpu) || (cpu->vmcs.field[VMCS_GUEST_CR3] & CR3_PCID) != 0);
     bool long_bad =
         is_long(cpu) && ((value & MMU_CR4_PAE) == 0 || ((value ^ old) & MMU_CR4_LA57) != 0);
-    bool cet_bad = (value & CR4_CET) != 0 && (vmx_cr0_read(cpu) & MMU_CR0_WP) == 0;
+    bool cet_bad = (value & CR4_CET) != 0 && (vmx_guest_cr0(&cpu->vmcs) & MMU_CR0_WP) == 0;
     if ((value & ~vmx_cr4_supported(cpu->profile)) != 0 || (value & guests) != guests || pcid_bad ||
         long_bad || cet_bad) {
         return false;
@@ -181,7 +152,7 @@ bool vmx_cr8_write(struct vmx_cpu *cpu, uint64_t value)
 
 void vmx_lmsw(struct vmx_cpu *cpu, uint64_t value)
 {
-    uint64_t old = vmx_cr0_read(cpu);
+    uint64_t old = vmx_guest_cr0(&cpu->vmcs);
     vmx_cr0_set(cpu, (old & ~CR0_LMSW) | (value & CR0_LMSW) | (old & MMU_CR0_PE));
 }
 
@@ -191,7 +162,7 @@ void vmx_clts(struct vmx_cpu *cpu)
     if ((field[VMCS_CR0_MASK] & CR0_TS) != 0 && !vmx_clts_exits(cpu)) {
         return; // the guest reads 0 already, and the bit is not its own
     }
-    vmx_cr0_set(cpu, vmx_cr0_read(cpu) & ~CR0_TS);
+    vmx_cr0_set(cpu, vmx_guest_cr0(&cpu->vmcs) & ~CR0_TS);
 }
 
 // SDM Vol. 3B, "Debug Registers": bits 63:32 are reserved and #GP, others are fixed.

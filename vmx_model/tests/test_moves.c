@@ -2,6 +2,7 @@
 #include "vmx_tests.h"
 
 #include "vmx_model/moves.h"
+#include "vmx_model/vmx_exit.h"
 
 #define PE    UINT64_C(0x00000001)
 #define MP    UINT64_C(0x00000002)
@@ -145,11 +146,11 @@ static uint64_t read_back(const struct vmx_cpu *cpu, enum which which)
 {
     switch (which) {
     case CR0:
-        return vmx_cr0_read(cpu);
+        return vmx_guest_cr0(&cpu->vmcs);
     case CR3:
         return cpu->vmcs.field[VMCS_GUEST_CR3];
     case CR4:
-        return vmx_cr4_read(cpu);
+        return vmx_guest_cr4(&cpu->vmcs);
     case CR8:
         return cpu->cr8;
     case DR6:
@@ -246,12 +247,12 @@ static void a_mask_takes_each_bit_from_the_shadow(void **state)
             field[VMCS_GUEST_CR0] = field[VMCS_GUEST_CR4] = (k & 1) != 0 ? UINT64_MAX : 0;
             field[VMCS_CR0_SHADOW] = field[VMCS_CR4_SHADOW] = (k & 2) != 0 ? UINT64_MAX : 0;
             uint64_t want = (field[VMCS_GUEST_CR0] & ~BIT(bit)) | ((k & 2) != 0 ? BIT(bit) : 0);
-            assert_int_equal(vmx_cr0_read(&cpu), want);
-            assert_int_equal(vmx_cr4_read(&cpu), want);
-            assert_int_equal(vmx_cr0_exits(&cpu, 0), (k & 2) != 0);
-            assert_int_equal(vmx_cr0_exits(&cpu, UINT64_MAX), (k & 2) == 0);
-            assert_int_equal(vmx_cr4_exits(&cpu, BIT(bit)), (k & 2) == 0);
-            assert_int_equal(vmx_cr4_exits(&cpu, ~BIT(bit)), (k & 2) != 0);
+            assert_int_equal(vmx_guest_cr0(&cpu.vmcs), want);
+            assert_int_equal(vmx_guest_cr4(&cpu.vmcs), want);
+            assert_int_equal(vmx_guest_cr0_write_exits(&cpu.vmcs, 0), (k & 2) != 0);
+            assert_int_equal(vmx_guest_cr0_write_exits(&cpu.vmcs, UINT64_MAX), (k & 2) == 0);
+            assert_int_equal(vmx_guest_cr4_write_exits(&cpu.vmcs, BIT(bit)), (k & 2) == 0);
+            assert_int_equal(vmx_guest_cr4_write_exits(&cpu.vmcs, ~BIT(bit)), (k & 2) != 0);
         }
     }
 }
@@ -266,8 +267,8 @@ static void what_is_set_is_read_and_what_is_owned_stays(void **state)
     field[VMCS_GUEST_CR0] = field[VMCS_GUEST_CR4] = UINT64_C(0x5555555555555555);
     vmx_cr0_set(&cpu, UINT64_C(0x123456789ABCDEF0));
     vmx_cr4_set(&cpu, UINT64_C(0x0FEDCBA987654321));
-    assert_int_equal(vmx_cr0_read(&cpu), UINT64_C(0x123456789ABCDEF0));
-    assert_int_equal(vmx_cr4_read(&cpu), UINT64_C(0x0FEDCBA987654321));
+    assert_int_equal(vmx_guest_cr0(&cpu.vmcs), UINT64_C(0x123456789ABCDEF0));
+    assert_int_equal(vmx_guest_cr4(&cpu.vmcs), UINT64_C(0x0FEDCBA987654321));
     assert_int_equal(field[VMCS_GUEST_CR0], UINT64_C(0x555556785555DEF0));
     assert_int_equal(field[VMCS_GUEST_CR4], UINT64_C(0x0F55CB5587554355));
 }
@@ -292,7 +293,7 @@ static void clts_by_mask_and_shadow(void **state)
         assert_int_equal(vmx_clts_exits(&cpu), rows[i].exits);
         vmx_clts(&cpu);
         assert_int_equal((field[VMCS_GUEST_CR0] & TS) != 0, rows[i].field_after);
-        assert_int_equal((vmx_cr0_read(&cpu) & TS) != 0, rows[i].reads_after);
+        assert_int_equal((vmx_guest_cr0(&cpu.vmcs) & TS) != 0, rows[i].reads_after);
     }
 }
 
@@ -316,9 +317,9 @@ static void lmsw_by_mask_and_shadow(void **state)
     }
     struct vmx_cpu cpu = guest();
     vmx_lmsw(&cpu, 0xFFFE);
-    assert_int_equal(vmx_cr0_read(&cpu), OK0 | 0xE);
+    assert_int_equal(vmx_guest_cr0(&cpu.vmcs), OK0 | 0xE);
     vmx_lmsw(&cpu, 0);
-    assert_int_equal(vmx_cr0_read(&cpu), OK0);
+    assert_int_equal(vmx_guest_cr0(&cpu.vmcs), OK0);
 }
 
 #define NUM_CASES (sizeof(cases) / sizeof(cases[0]))

@@ -1,5 +1,5 @@
-// Control and debug registers and XCR0 as the guest reads and writes them: MOV to and from CR and
-// DR, CLTS, LMSW, SMSW and XSETBV.
+// Control and debug registers and XCR0 as the guest writes them: MOV to CR and DR, CLTS, LMSW and
+// XSETBV. What it reads of CR0 and CR4, and which writes exit, vmx_exit.h says.
 //
 // CR0 and CR4 have bits that the hypervisor owns: those of the guest/host mask. The guest reads
 // them from the read shadow, and a write that wants one of them otherwise is a VM exit. What the
@@ -16,18 +16,9 @@
 
 #include "vmx_model/cpu.h"
 
-// What the guest reads.
-uint64_t vmx_cr0_read(const struct vmx_cpu *cpu);
-uint64_t vmx_cr4_read(const struct vmx_cpu *cpu);
-
 // Makes the guest read `value`, without a check: the bits that the hypervisor owns keep theirs.
 void vmx_cr0_set(struct vmx_cpu *cpu, uint64_t value);
 void vmx_cr4_set(struct vmx_cpu *cpu, uint64_t value);
-
-// MOV to CR0 and CR4 of a value that the hypervisor must see first (SDM Vol. 3C, "Instructions That
-// Cause VM Exits Conditionally").
-bool vmx_cr0_exits(const struct vmx_cpu *cpu, uint64_t value);
-bool vmx_cr4_exits(const struct vmx_cpu *cpu, uint64_t value);
 
 // LMSW of the low 16 bits of value, and CLTS, that the hypervisor must see first.
 bool vmx_lmsw_exits(const struct vmx_cpu *cpu, uint64_t value);
