@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "mmu_model/control_bits.h"
+
 enum control_class {
     DEFAULT0,
     DEFAULT1,
@@ -123,4 +125,15 @@ uint64_t vmx_controls_active(const struct vmcs *vmcs, enum vmx_control_group gro
         return 0;
     }
     return vmcs->field[slot];
+}
+
+// SDM Vol. 3C, "Saving Control Registers, Debug Registers, and MSRs": a VM exit stores
+// IA32_EFER.LMA in the control.
+void vmx_controls_follow_efer(struct vmcs *vmcs)
+{
+    bool active = (vmcs->field[VMCS_GUEST_IA32_EFER] & MMU_EFER_LMA) != 0;
+    vmcs->field[VMCS_ENTRY_CONTROLS] &= ~VMX_ENTRY_GUEST_IA32E_MODE;
+    if (active) {
+        vmcs->field[VMCS_ENTRY_CONTROLS] |= VMX_ENTRY_GUEST_IA32E_MODE;
+    }
 }

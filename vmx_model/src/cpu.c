@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "msr_reset.h"
+#include "vmcs_reset.h"
 
 // Access rights in VMX format: P, S and the type.
 #define ACCESS_DATA 0x93 // read/write, accessed
@@ -16,7 +17,6 @@ static void reset_control_registers(uint64_t field[])
 {
     field[VMCS_GUEST_RIP] = 0xFFF0;
     field[VMCS_GUEST_RFLAGS] = 0x2;
-    field[VMCS_GUEST_CR0] = 0x60000010; // CD, NW, ET
     field[VMCS_GUEST_DR7] = 0x400;
     field[VMCS_GUEST_ACTIVITY] = ACTIVITY_ACTIVE;
 }
@@ -74,6 +74,7 @@ void vmx_cpu_reset(struct vmx_cpu *cpu, const struct vmx_profile *profile)
     reset_control_registers(cpu->vmcs.field);
     reset_segments(cpu->vmcs.field);
     fill_host_state(cpu->vmcs.field);
+    vmcs_reset_controls(&cpu->vmcs);
     msr_reset(cpu);
     cpu->gpr[VMX_RDX] = profile->signature;
     cpu->dr6 = 0xFFFF0FF0;

@@ -112,6 +112,11 @@ bool entry_interruptibility_nmi(const struct entry *entry)
     return implies(entry_injects(entry, EVENT_NMI), !blocks(entry, BLOCKING_MOV_SS));
 }
 
+bool entry_interruptibility_nmi_sti(const struct entry *entry)
+{
+    return implies(entry_injects(entry, EVENT_NMI), !blocks(entry, BLOCKING_STI));
+}
+
 bool entry_interruptibility_smi(const struct entry *entry)
 {
     return !blocks(entry, BLOCKING_SMI);

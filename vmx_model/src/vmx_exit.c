@@ -188,6 +188,18 @@ uint64_t vmx_guest_cr4_written(const struct vmcs *vmcs, uint64_t value)
     return merge(vmcs->field[VMCS_CR4_MASK], vmcs->field[VMCS_GUEST_CR4], value);
 }
 
+void vmx_guest_cr0_set(struct vmcs *vmcs, uint64_t value)
+{
+    vmcs->field[VMCS_GUEST_CR0] = vmx_guest_cr0_written(vmcs, value);
+    vmcs->field[VMCS_CR0_SHADOW] = value;
+}
+
+void vmx_guest_cr4_set(struct vmcs *vmcs, uint64_t value)
+{
+    vmcs->field[VMCS_GUEST_CR4] = vmx_guest_cr4_written(vmcs, value);
+    vmcs->field[VMCS_CR4_SHADOW] = value;
+}
+
 bool vmx_guest_cr0_write_exits(const struct vmcs *vmcs, uint64_t value)
 {
     return ((value ^ vmcs->field[VMCS_CR0_SHADOW]) & vmcs->field[VMCS_CR0_MASK]) != 0;

@@ -70,6 +70,10 @@ const char *vmx_control_name(enum vmx_control_group group, unsigned bit);
 // is clear or the processor has no such field.
 uint64_t vmx_controls_active(const struct vmcs *vmcs, enum vmx_control_group group);
 
+// Makes the VM-entry control "IA-32e mode guest" what LMA of the guest's IA32_EFER is, as the
+// processor does when it saves the guest's state with "unrestricted guest".
+void vmx_controls_follow_efer(struct vmcs *vmcs);
+
 // The bits of CR4 that the processor has.
 uint64_t vmx_cr4_supported(const struct vmx_profile *profile);
 

@@ -97,6 +97,11 @@ uint64_t vmx_guest_cr4(const struct vmcs *vmcs);
 uint64_t vmx_guest_cr0_written(const struct vmcs *vmcs, uint64_t value);
 uint64_t vmx_guest_cr4_written(const struct vmcs *vmcs, uint64_t value);
 
+// Makes the guest read `value`: bits that the host owns go to the read shadow, the others to the
+// register. What a hypervisor does when it lets a write happen, and a debugger's write.
+void vmx_guest_cr0_set(struct vmcs *vmcs, uint64_t value);
+void vmx_guest_cr4_set(struct vmcs *vmcs, uint64_t value);
+
 // Whether the guest's write of `value` exits: it changes a bit that the host owns from what the
 // guest reads.
 bool vmx_guest_cr0_write_exits(const struct vmcs *vmcs, uint64_t value);
