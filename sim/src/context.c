@@ -3,7 +3,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "vmx_model/moves.h"
 #include "vmx_model/vmx_exit.h"
 
 static const size_t places[NUM_CONTEXT_REGISTERS] = {
@@ -61,9 +60,9 @@ void cpu_register_write(struct cpu *cpu, enum context_register reg, uint64_t val
     unsigned bits = 8U * context_registers[reg].size;
     value &= UINT64_MAX >> (64 - bits);
     if (reg == CONTEXT_cr0) {
-        vmx_cr0_set(&cpu->vmx, value);
+        vmx_guest_cr0_set(&cpu->vmx.vmcs, value);
     } else if (reg == CONTEXT_cr4) {
-        vmx_cr4_set(&cpu->vmx, value);
+        vmx_guest_cr4_set(&cpu->vmx.vmcs, value);
     } else {
         memcpy((char *)cpu + places[reg], &value, sizeof(value));
     }

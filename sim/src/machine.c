@@ -9,7 +9,7 @@
 #include "exits.h"
 #include "resume.h"
 #include "runner.h"
-#include "vmx_model/hypervisor.h"
+#include "vmx_model/controls.h"
 #include "vmx_model/msr.h"
 
 static const char *build_memory(struct machine *machine)
@@ -44,7 +44,6 @@ static const char *build_cpu(struct machine *machine, unsigned index)
     struct cpu *cpu = &machine->cpus[index];
     vmx_cpu_reset(&cpu->vmx, &vmx_profile_generic);
     vmx_cpu_place(&cpu->vmx, index, machine->num_cpus);
-    vmx_hypervisor_begin(&cpu->vmx);
     fpu_reset(&cpu->fpu);
     apic_reset(&cpu->apic, index);
     for (size_t i = 0; i < target->num_msrs; i++) {
@@ -63,7 +62,7 @@ static const char *build_cpu(struct machine *machine, unsigned index)
     if ((cpu_guest(cpu, CR0) & MMU_CR0_PG) && (cpu_guest(cpu, IA32_EFER) & MMU_EFER_LME)) {
         cpu_guest(cpu, IA32_EFER) |= MMU_EFER_LMA;
     }
-    vmx_hypervisor_follow_mode(&cpu->vmx);
+    vmx_controls_follow_efer(&cpu->vmx.vmcs);
     return NULL;
 }
 

@@ -7,7 +7,7 @@
 #include "exits.h"
 #include "interp.h"
 #include "runner_engine.h"
-#include "vmx_model/hypervisor.h"
+#include "vmx_model/controls.h"
 
 #define DR6_BS UINT64_C(0x4000)
 
@@ -311,7 +311,7 @@ static void leave(struct run *run)
 {
     struct runner *runner = run->runner;
     state_save_fpu(runner, run->cpu);
-    vmx_hypervisor_follow_mode(&run->cpu->vmx);
+    vmx_controls_follow_efer(&run->cpu->vmx.vmcs);
     runner->is_repeating = run->result.executed != 0 && runner->skip_left == run->left &&
                            runner->skip_rip == cpu_guest(run->cpu, RIP);
 }

@@ -68,6 +68,7 @@ struct exit_case {
 #define ASM(bytes)  .code = (bytes), .length = sizeof(bytes) - 1
 #define EXITS(name) .reason = VMX_EXIT_##name
 #define WITH(...)   .changes = {__VA_ARGS__}
+#define BITMAPS     CONTROL_BIT(PROCESSOR, 28)
 #define CONTROL_BIT(field, bit)                                                                    \
     {                                                                                              \
         field, UINT64_C(1) << (bit)                                                                \
@@ -173,15 +174,19 @@ static struct exit_case cases[] = {
     {"IN around the end of the ports", ASM("\x66\xED"), EXITS(IO), 0xFFFF0009,
      WITH(CONTROL_BIT(PROCESSOR, 25)), .rdx = 0xFFFF},
 
-    {"RDMSR, bitmap of zeros", ASM("\x0F\x32"), .reason = NONE, .rcx = 0x277},
+    {"RDMSR without bitmaps", ASM("\x0F\x32"), EXITS(RDMSR), .rcx = 0x277},
+    {"WRMSR without bitmaps", ASM("\x0F\x30"), EXITS(WRMSR), .rcx = 0x174},
+    {"RDMSR, bitmap of zeros", ASM("\x0F\x32"), .reason = NONE, WITH(BITMAPS), .rcx = 0x277},
+    {"WRMSR, bitmap of zeros", ASM("\x0F\x30"), .reason = NONE, WITH(BITMAPS), .rcx = 0x174},
     {"RDMSR beyond the bitmaps", ASM("\x0F\x32"), EXITS(RDMSR), .rcx = 0x40000000, .raises = GP},
-    {"WRMSR beyond the bitmaps", ASM("\x0F\x30"), EXITS(WRMSR), .rcx = 0x2000, .raises = GP},
-    {"RDMSR, bitmap of ones", ASM("\x0F\x32"), EXITS(RDMSR), WITH({MSR_BITMAPS, LONG64_FREE}),
-     .rcx = 0x277, .ones = true},
-    {"RDMSR of the high range", ASM("\x0F\x32"), EXITS(RDMSR), WITH({MSR_BITMAPS, LONG64_FREE}),
-     .rcx = 0xC0001FFF, .raises = GP, .ones = true},
-    {"WRMSR, bitmap of ones", ASM("\x0F\x30"), EXITS(WRMSR), WITH({MSR_BITMAPS, LONG64_FREE}),
-     .rcx = 0x174, .ones = true},
+    {"WRMSR beyond the bitmaps", ASM("\x0F\x30"), EXITS(WRMSR), WITH(BITMAPS), .rcx = 0x2000,
+     .raises = GP},
+    {"RDMSR, bitmap of ones", ASM("\x0F\x32"), EXITS(RDMSR),
+     WITH(BITMAPS, {MSR_BITMAPS, LONG64_FREE}), .rcx = 0x277, .ones = true},
+    {"RDMSR of the high range", ASM("\x0F\x32"), EXITS(RDMSR),
+     WITH(BITMAPS, {MSR_BITMAPS, LONG64_FREE}), .rcx = 0xC0001FFF, .raises = GP, .ones = true},
+    {"WRMSR, bitmap of ones", ASM("\x0F\x30"), EXITS(WRMSR),
+     WITH(BITMAPS, {MSR_BITMAPS, LONG64_FREE}), .rcx = 0x174, .ones = true},
     {"MONITOR by its control", ASM("\x0F\x01\xC8"), EXITS(MONITOR),
      WITH(CONTROL_BIT(PROCESSOR, 29)), .rax = FREE},
     {"MWAIT by its control", ASM("\x0F\x01\xC9"), EXITS(MWAIT), WITH(CONTROL_BIT(PROCESSOR, 10))},

@@ -30,25 +30,6 @@
 #define DR7_WRITABLE UINT64_C(0xFFFF2BFF)
 #define CS_L         UINT64_C(0x2000)
 
-static void set_shadow(struct vmx_cpu *cpu, enum vmcs_slot mask, enum vmcs_slot shadow,
-                       uint64_t value)
-{
-    uint64_t *field = cpu->vmcs.field;
-    field[shadow] = (field[shadow] & ~field[mask]) | (value & field[mask]);
-}
-
-void vmx_cr0_set(struct vmx_cpu *cpu, uint64_t value)
-{
-    cpu->vmcs.field[VMCS_GUEST_CR0] = vmx_guest_cr0_written(&cpu->vmcs, value);
-    set_shadow(cpu, VMCS_CR0_MASK, VMCS_CR0_SHADOW, value);
-}
-
-void vmx_cr4_set(struct vmx_cpu *cpu, uint64_t value)
-{
-    cpu->vmcs.field[VMCS_GUEST_CR4] = vmx_guest_cr4_written(&cpu->vmcs, value);
-    set_shadow(cpu, VMCS_CR4_MASK, VMCS_CR4_SHADOW, value);
-}
-
 // SDM Vol. 3C, "Instructions That Cause VM Exits Conditionally": LMSW, whose PE counts only where
 // it would be set.
 bool vmx_lmsw_exits(const struct vmx_cpu *cpu, uint64_t value)
@@ -107,7 +88,7 @@ bool vmx_cr0_write(struct vmx_cpu *cpu, uint64_t value)
         (value & guests) != guests || !paging_may_change(cpu, value)) {
         return false;
     }
-    vmx_cr0_set(cpu, (value & CR0_DEFINED) | CR0_ET);
+    vmx_guest_cr0_set(&cpu->vmcs, (value & CR0_DEFINED) | CR0_ET);
     update_lma(cpu);
     return true;
 }
@@ -137,7 +118,7 @@ bool vmx_cr4_write(struct vmx_cpu *cpu, uint64_t value)
         long_bad || cet_bad) {
         return false;
     }
-    vmx_cr4_set(cpu, value);
+    vmx_guest_cr4_set(&cpu->vmcs, value);
     return true;
 }
 
@@ -153,7 +134,7 @@ bool vmx_cr8_write(struct vmx_cpu *cpu, uint64_t value)
 void vmx_lmsw(struct vmx_cpu *cpu, uint64_t value)
 {
     uint64_t old = vmx_guest_cr0(&cpu->vmcs);
-    vmx_cr0_set(cpu, (old & ~CR0_LMSW) | (value & CR0_LMSW) | (old & MMU_CR0_PE));
+    vmx_guest_cr0_set(&cpu->vmcs, (old & ~CR0_LMSW) | (value & CR0_LMSW) | (old & MMU_CR0_PE));
 }
 
 void vmx_clts(struct vmx_cpu *cpu)
@@ -162,7 +143,7 @@ void vmx_clts(struct vmx_cpu *cpu)
     if ((field[VMCS_CR0_MASK] & CR0_TS) != 0 && !vmx_clts_exits(cpu)) {
         return; // the guest reads 0 already, and the bit is not its own
     }
-    vmx_cr0_set(cpu, vmx_guest_cr0(&cpu->vmcs) & ~CR0_TS);
+    vmx_guest_cr0_set(&cpu->vmcs, vmx_guest_cr0(&cpu->vmcs) & ~CR0_TS);
 }
 
 // SDM Vol. 3B, "Debug Registers": bits 63:32 are reserved and #GP, others are fixed.

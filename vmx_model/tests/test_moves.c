@@ -174,8 +174,8 @@ static struct vmx_cpu guest_of(const struct move_case *row, struct vmx_profile *
     }
     cpu.profile = profile;
     cpu.vmcs.profile = profile;
-    vmx_cr0_set(&cpu, row->cr0 != 0 ? row->cr0 : OK0);
-    vmx_cr4_set(&cpu, row->cr4 != 0 ? row->cr4 : PAE);
+    vmx_guest_cr0_set(&cpu.vmcs, row->cr0 != 0 ? row->cr0 : OK0);
+    vmx_guest_cr4_set(&cpu.vmcs, row->cr4 != 0 ? row->cr4 : PAE);
     field[VMCS_GUEST_CR3] = row->cr3;
     field[VMCS_GUEST_IA32_EFER] = row->efer != 0 ? row->efer : field[VMCS_GUEST_IA32_EFER];
     field[VMCS_GUEST_CS_ACCESS] = row->cs != 0 ? row->cs : CODE_64;
@@ -265,8 +265,8 @@ static void what_is_set_is_read_and_what_is_owned_stays(void **state)
     field[VMCS_CR0_MASK] = UINT64_C(0xFFFF0000FFFF0000);
     field[VMCS_CR4_MASK] = UINT64_C(0x00FF00FF00FF00FF);
     field[VMCS_GUEST_CR0] = field[VMCS_GUEST_CR4] = UINT64_C(0x5555555555555555);
-    vmx_cr0_set(&cpu, UINT64_C(0x123456789ABCDEF0));
-    vmx_cr4_set(&cpu, UINT64_C(0x0FEDCBA987654321));
+    vmx_guest_cr0_set(&cpu.vmcs, UINT64_C(0x123456789ABCDEF0));
+    vmx_guest_cr4_set(&cpu.vmcs, UINT64_C(0x0FEDCBA987654321));
     assert_int_equal(vmx_guest_cr0(&cpu.vmcs), UINT64_C(0x123456789ABCDEF0));
     assert_int_equal(vmx_guest_cr4(&cpu.vmcs), UINT64_C(0x0FEDCBA987654321));
     assert_int_equal(field[VMCS_GUEST_CR0], UINT64_C(0x555556785555DEF0));

@@ -16,10 +16,6 @@
 
 #include "vmx_model/cpu.h"
 
-// Makes the guest read `value`, without a check: the bits that the hypervisor owns keep theirs.
-void vmx_cr0_set(struct vmx_cpu *cpu, uint64_t value);
-void vmx_cr4_set(struct vmx_cpu *cpu, uint64_t value);
-
 // LMSW of the low 16 bits of value, and CLTS, that the hypervisor must see first.
 bool vmx_lmsw_exits(const struct vmx_cpu *cpu, uint64_t value);
 bool vmx_clts_exits(const struct vmx_cpu *cpu);
