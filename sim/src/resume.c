@@ -48,6 +48,7 @@ bool resume_check(struct machine *machine, unsigned index)
     vmx_entry_check(&cpu->vmx, &memory, &outcome);
     note(cpu, &outcome);
     tell(machine, index, &outcome);
+    cpu->launched = cpu->launched || outcome.result == VMX_ENTERED;
     return outcome.result == VMX_ENTERED;
 }
 

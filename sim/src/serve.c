@@ -130,19 +130,13 @@ static bool parse_compat(const struct argp_state *state, const char *text)
     return true;
 }
 
-static bool is_file_name(const char *text)
-{
-    const char *dot = strrchr(text, '.');
-    return strchr(text, '/') || (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0));
-}
-
 static void set_target(const struct argp_state *state, const char *text)
 {
     struct arguments *arguments = state->input;
     target_file_free(arguments->file);
     arguments->file = NULL;
     arguments->server.target = target_find(text);
-    if (is_file_name(text)) {
+    if (target_file_is_name(text)) {
         char error[ERROR_SIZE] = "";
         arguments->file = target_file_load(text, error, sizeof(error));
         arguments->server.target = arguments->file;

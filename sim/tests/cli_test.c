@@ -26,6 +26,7 @@ static struct cli_case cases[] = {
     {"version of serve", {"serve", "--version"}, 0, "pulsim 0.1.0\n"},
     {"help of targets", {"targets", "--help"}, 0, "Usage: pulsim COMMAND"},
     {"help of check", {"check", "--help"}, 0, "Usage: pulsim COMMAND"},
+    {"help of vmcs", {"vmcs", "--help"}, 0, "--cpu=N"},
     {"targets", {"targets"}, 0, "long64"},
     {"bugs", {"serve", "--bug", "list"}, 0, "silence-after=N"},
 
@@ -38,6 +39,12 @@ static struct cli_case cases[] = {
     {"targets with an argument", {"targets", "long64"}, 2, "takes no argument"},
     {"check without a file", {"check"}, 2, "takes one target file"},
     {"check with two files", {"check", "a.yaml", "b.yaml"}, 2, "takes one target file"},
+    {"vmcs with a word", {"vmcs", "long64"}, 2, "takes no argument: long64"},
+    {"vmcs of a CPU in words", {"vmcs", "--cpu=one"}, 2, "--cpu takes a number, not one"},
+    {"vmcs of a negative CPU", {"vmcs", "--cpu=-1"}, 2, "--cpu takes a number, not -1"},
+    {"vmcs of a CPU that there is not", {"vmcs", "--cpu=4"}, 1, "has no CPU 4: it has 4"},
+    {"vmcs of an unknown target", {"vmcs", "--target=long128"}, 2, "neither a built-in target"},
+    {"vmcs of a missing file", {"vmcs", "--target=/no/such/file.yaml"}, 1, "/no/such/file.yaml"},
 
     {"an address without a port", {"serve", "--udp=127.0.0.1"}, 2, "not HOST:PORT"},
     {"an address without a host", {"serve", "--udp=:5000"}, 2, "not an IPv4 address"},
