@@ -12,6 +12,8 @@
 #include "vmx_model/controls.h"
 #include "vmx_model/msr.h"
 
+#define BLOCKING_SMI UINT64_C(0x4) // of the interruptibility state
+
 static const char *build_memory(struct machine *machine)
 {
     const struct target *target = machine->target;
@@ -366,16 +368,17 @@ void machine_log(struct machine *machine, const char *format, ...)
 void cpu_mmu_registers(const struct machine *machine, const struct cpu *cpu,
                        struct mmu_registers *out)
 {
-    *out = (struct mmu_registers){
-        .cr0 = cpu_guest(cpu, CR0),
-        .cr3 = cpu_guest(cpu, CR3),
-        .cr4 = cpu_guest(cpu, CR4),
-        .efer = cpu_guest(cpu, IA32_EFER),
-        .rflags = cpu_guest(cpu, RFLAGS),
-        .pkru = cpu->vmx.pkru,
-        .pkrs = (uint32_t)cpu_guest(cpu, IA32_PKRS),
-        .max_phys_bits = (uint8_t)machine->memory.max_phys_bits,
-    };
+    // Member by member: a whole structure is first cleared, which costs as much as the rest.
+    out->cr0 = cpu_guest(cpu, CR0);
+    out->cr3 = cpu_guest(cpu, CR3);
+    out->cr4 = cpu_guest(cpu, CR4);
+    out->efer = cpu_guest(cpu, IA32_EFER);
+    out->rflags = cpu_guest(cpu, RFLAGS);
+    out->pkru = cpu->vmx.pkru;
+    out->pkrs = (uint32_t)cpu_guest(cpu, IA32_PKRS);
+    out->max_phys_bits = (uint8_t)machine->memory.max_phys_bits;
+    out->no_1gib_pages = false;
+    out->pdptes_loaded = false;
 }
 
 #define SEGMENT_OF(cpu, NAME)                                                                      \
@@ -400,8 +403,13 @@ void cpu_segments(const struct cpu *cpu, struct segment_registers *out)
     };
 }
 
+// SDM 3C, "Guest Non-Register State": SMIs are blocked while the processor is in SMM, and nothing
+// else blocks them in the state of a guest.
 enum pulse_cpu_mode cpu_pulse_mode(const struct cpu *cpu)
 {
+    if ((cpu_guest(cpu, INTERRUPTIBILITY) & BLOCKING_SMI) != 0) {
+        return PULSE_MODE_SMM;
+    }
     return (enum pulse_cpu_mode)cpu_mode_of(cpu_guest(cpu, CR0), cpu_guest(cpu, IA32_EFER),
                                             cpu_guest(cpu, RFLAGS),
                                             (uint32_t)cpu_guest(cpu, CS_ACCESS));

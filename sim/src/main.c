@@ -12,6 +12,7 @@
 #include "target.h"
 #include "target_file.h"
 #include "vmcs_command.h"
+#include "walk_command.h"
 
 enum { EXIT_USAGE = 2, ERROR_SIZE = 256, NAME_SIZE = 64 };
 
@@ -57,6 +58,7 @@ static const struct command {
     {"targets", "", "lists the built-in targets", targets_main, false},
     {"check", "FILE.yaml", "validates a target file", check_main, false},
     {"vmcs", "[OPTION...]", "prints a CPU's VMCS (see pulsim vmcs --help)", vmcs_main, true},
+    {"walk", "ADDRESS", "shows where an address leads (see pulsim walk --help)", walk_main, true},
 };
 
 enum { NUM_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -273,12 +273,6 @@ static bool build(struct target_file *file, const struct error_text *error)
     return add_loads(file, error) && check(file, error);
 }
 
-bool target_file_is_name(const char *text)
-{
-    const char *dot = strrchr(text, '.');
-    return strchr(text, '/') || (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0));
-}
-
 struct target *target_file_load(const char *path, char *error, size_t error_size)
 {
     struct target_yaml *yaml = target_yaml_load(path, error, error_size);

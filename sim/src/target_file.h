@@ -3,13 +3,9 @@
 
 // Target files: YAML that describes a target. sim/targets/README.md describes the format.
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "target.h"
-
-// Whether text names a file, not a built-in target: it has a slash, or ends in .yaml or .yml.
-bool target_file_is_name(const char *text);
 
 // Reads and checks a file. NULL: error (at most error_size bytes, always terminated) receives one
 // line, "PATH:LINE: reason", or without a line where none is to blame. The target is freed by

@@ -6,17 +6,18 @@
 
 #include "machine.h"
 #include "target_file.h"
+#include "target_option.h"
 #include "vmcs_print.h"
 
-enum { EXIT_USAGE = 2, ERROR_SIZE = 256 };
-
 struct choice {
-    const char *target;
+    const struct target *target;
+    struct target *file; // of which it was loaded; NULL: built in
     unsigned long cpu;
 };
 
 static const struct argp_option options[] = {
-    {"target", 't', "NAME|FILE.yaml", 0, "Built-in target or target file (long64)", 0},
+    {"target", 't', TARGET_OPTION_ARGUMENT, 0,
+     "Built-in target or target file (" TARGET_OPTION_DEFAULT ")", 0},
     {"cpu", 'c', "N", 0, "The CPU whose VMCS is printed (0)", 0},
     {0},
 };
@@ -27,7 +28,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     char *end = NULL;
     switch (key) {
     case 't':
-        choice->target = argument;
+        choice->target = target_option(state, argument, &choice->file);
         return 0;
     case 'c':
         errno = 0;
@@ -44,8 +45,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-static int print(const struct target *target, const struct choice *choice, const char *name)
+static int print(const struct choice *choice, const char *name)
 {
+    const struct target *target = choice->target;
     const char *reason = NULL;
     struct machine *machine = machine_new(target, &reason);
     if (!machine) {
@@ -64,29 +66,6 @@ static int print(const struct target *target, const struct choice *choice, const
     return code;
 }
 
-// Ends the program when there is no such target. out_loaded is to be freed.
-static const struct target *find(const char *text, const char *name, struct target **out_loaded)
-{
-    const struct target *target = target_find(text);
-    char error[ERROR_SIZE] = "";
-    if (target) {
-        return target;
-    }
-    if (!target_file_is_name(text)) {
-        (void)fprintf(stderr,
-                      "%s: --target '%s': neither a built-in target (see pulsim targets) nor a "
-                      ".yaml file\n",
-                      name, text);
-        exit(EXIT_USAGE);
-    }
-    *out_loaded = target_file_load(text, error, sizeof(error));
-    if (!*out_loaded) {
-        (void)fprintf(stderr, "%s: %s\n", name, error);
-        exit(EXIT_FAILURE);
-    }
-    return *out_loaded;
-}
-
 int vmcs_main(int argc, char **argv)
 {
     static const struct argp argp = {
@@ -96,11 +75,9 @@ int vmcs_main(int argc, char **argv)
             "Prints the VMCS of a target's CPU: whether VM entry takes it, the controls and what "
             "the processor allows of them, guest state, host state, and the last VM exit.",
     };
-    struct choice choice = {.target = "long64"};
+    struct choice choice = {.target = target_find(TARGET_OPTION_DEFAULT)};
     argp_parse(&argp, argc, argv, 0, NULL, &choice);
-    struct target *loaded = NULL;
-    const struct target *target = find(choice.target, argv[0], &loaded);
-    int code = print(target, &choice, argv[0]);
-    target_file_free(loaded);
+    int code = print(&choice, argv[0]);
+    target_file_free(choice.file);
     return code;
 }
