@@ -94,6 +94,13 @@ void vmx_cpu_place(struct vmx_cpu *cpu, uint32_t index, uint32_t num_cpus)
     }
 }
 
+void vmx_cpu_override(struct vmx_cpu *cpu, const struct msr_override *overrides,
+                      uint32_t num_overrides)
+{
+    cpu->overrides = overrides;
+    cpu->num_overrides = num_overrides;
+}
+
 bool vmx_cpu_equal(const struct vmx_cpu *a, const struct vmx_cpu *b)
 {
     return memcmp(a->vmcs.field, b->vmcs.field, sizeof(a->vmcs.field)) == 0 &&

@@ -225,11 +225,12 @@ static void leaf_0xd_follows_xcr0_and_xss(void **state)
     assert_int_equal(832, ask(&cpu, 0xD, 0).reg[EBX]);
     assert_int_equal(MSR_OK, msr_write(&cpu, MSR_GUEST, 0xDA0, 0x800));
     assert_int_equal(848, ask(&cpu, 0xD, 1).reg[EBX]);
-    assert_int_equal(0x1900, ask(&cpu, 0xD, 1).reg[ECX]);
+    assert_int_equal(0xDD00, ask(&cpu, 0xD, 1).reg[ECX]);
     assert_int_equal(256, ask(&cpu, 0xD, 2).reg[EAX]);
     assert_int_equal(576, ask(&cpu, 0xD, 2).reg[EBX]);
     assert_int_equal(1, ask(&cpu, 0xD, 11).reg[ECX]);
-    assert_int_equal(0, ask(&cpu, 0xD, 10).reg[EAX]);
+    assert_int_equal(8, ask(&cpu, 0xD, 10).reg[EAX]);
+    assert_int_equal(0, ask(&cpu, 0xD, 13).reg[EAX]);
     assert_int_equal(0, ask(&cpu, 0xD, UINT32_MAX).reg[EAX]);
 }
 
