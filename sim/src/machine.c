@@ -6,15 +6,13 @@
 #include <string.h>
 
 #include "context.h"
+#include "exits.h"
+#include "resume.h"
 #include "runner.h"
+#include "vmx_model/controls.h"
 #include "vmx_model/msr.h"
 
-enum {
-    ACTIVITY_ACTIVE = 0,
-    ACTIVITY_HLT = 1,
-};
-
-#define RFLAGS_IF UINT64_C(0x200)
+#define BLOCKING_SMI UINT64_C(0x4) // of the interruptibility state
 
 static const char *build_memory(struct machine *machine)
 {
@@ -66,6 +64,7 @@ static const char *build_cpu(struct machine *machine, unsigned index)
     if ((cpu_guest(cpu, CR0) & MMU_CR0_PG) && (cpu_guest(cpu, IA32_EFER) & MMU_EFER_LME)) {
         cpu_guest(cpu, IA32_EFER) |= MMU_EFER_LMA;
     }
+    vmx_controls_follow_efer(&cpu->vmx.vmcs);
     return NULL;
 }
 
@@ -160,6 +159,10 @@ static void run_slice(struct machine *machine, unsigned index, uint64_t slice)
         cpu->vmx.tsc = end;
         return;
     }
+    if (cpu->changed && !resume_check(machine, index)) {
+        stop_at(machine, index, machine->event);
+        return;
+    }
     struct run_request request = {
         .budget = slice,
         .skip_breakpoint = machine->skip_breakpoint == index,
@@ -176,6 +179,7 @@ static void run_slice(struct machine *machine, unsigned index, uint64_t slice)
         break;
     case RUN_BREAKPOINT:
         stop_at(machine, index, EVENT_BREAKPOINT);
+        resume_stopped(machine, index);
         break;
     case RUN_SHUT_DOWN:
         machine_log(machine, "CPU %u shut down: triple fault", index);
@@ -205,10 +209,10 @@ static uint64_t cpu_idle_time(const struct cpu *cpu)
     if (cpu->shut_down) {
         return UINT64_MAX;
     }
-    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_ACTIVE) {
+    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_RUNS) {
         return 0;
     }
-    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_HLT || !(cpu_guest(cpu, RFLAGS) & RFLAGS_IF)) {
+    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_HALTED || !(cpu_guest(cpu, RFLAGS) & RFLAGS_IF)) {
         return UINT64_MAX;
     }
     if (apic_pending(&cpu->apic, cpu->vmx.cr8) >= 0) {
@@ -243,6 +247,9 @@ enum pulse_status machine_go(struct machine *machine)
     if (machine->running) {
         return STATUS_SUCCESS;
     }
+    if (!resume_check_all(machine)) {
+        return STATUS_UNSUCCESSFUL;
+    }
     for (unsigned i = 0; i < machine->num_cpus; i++) {
         const struct cpu *cpu = &machine->cpus[i];
         if (!cpu->shut_down && cpu_pulse_mode(cpu) != PULSE_MODE_LONG64) {
@@ -263,6 +270,7 @@ enum pulse_status machine_break_in(struct machine *machine)
         machine->step_pending = false;
         machine->broke_in = true;
         machine->event = EVENT_BREAK_IN;
+        resume_stopped(machine, MACHINE_NO_CPU);
     }
     return STATUS_SUCCESS;
 }
@@ -289,6 +297,9 @@ enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts
     if (cpu->shut_down) {
         return STATUS_BARRIER_OWNER_INACTIVE;
     }
+    if (!resume_check(machine, machine->current)) {
+        return STATUS_UNSUCCESSFUL;
+    }
     if (cpu_pulse_mode(cpu) != PULSE_MODE_LONG64) {
         return STATUS_NOT_SUPPORTED;
     }
@@ -299,11 +310,11 @@ enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts
         .skip_breakpoint = true,
     };
     struct run_result result = {.stop = RUN_BUDGET};
-    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_ACTIVE) {
+    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_RUNS) {
         result = runner_run(machine, cpu, &request);
         machine->time += result.executed;
     }
-    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_ACTIVE) {
+    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_RUNS) {
         result = step_through_halt(machine, cpu, &request);
     }
     if (result.stop == RUN_UNSUPPORTED) {
@@ -314,6 +325,9 @@ enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts
     if (result.stop == RUN_WAITING) {
         machine->step_pending = true;
         return STATUS_PENDING;
+    }
+    if (!cpu->shut_down && !result.exited) {
+        exit_step(cpu);
     }
     machine->event = EVENT_STEP;
     return STATUS_SUCCESS;
@@ -329,7 +343,7 @@ enum pulse_status machine_switch_cpu(struct machine *machine, uint64_t index)
     }
     const struct cpu *cpu = &machine->cpus[index];
     uint64_t activity = cpu_guest(cpu, ACTIVITY);
-    if (cpu->shut_down || (activity != ACTIVITY_ACTIVE && activity != ACTIVITY_HLT)) {
+    if (cpu->shut_down || (activity != ACTIVITY_RUNS && activity != ACTIVITY_HALTED)) {
         return STATUS_BARRIER_OWNER_INACTIVE;
     }
     machine->current = (unsigned)index;
@@ -354,16 +368,17 @@ void machine_log(struct machine *machine, const char *format, ...)
 void cpu_mmu_registers(const struct machine *machine, const struct cpu *cpu,
                        struct mmu_registers *out)
 {
-    *out = (struct mmu_registers){
-        .cr0 = cpu_guest(cpu, CR0),
-        .cr3 = cpu_guest(cpu, CR3),
-        .cr4 = cpu_guest(cpu, CR4),
-        .efer = cpu_guest(cpu, IA32_EFER),
-        .rflags = cpu_guest(cpu, RFLAGS),
-        .pkru = cpu->vmx.pkru,
-        .pkrs = (uint32_t)cpu_guest(cpu, IA32_PKRS),
-        .max_phys_bits = (uint8_t)machine->memory.max_phys_bits,
-    };
+    // Member by member: a whole structure is first cleared, which costs as much as the rest.
+    out->cr0 = cpu_guest(cpu, CR0);
+    out->cr3 = cpu_guest(cpu, CR3);
+    out->cr4 = cpu_guest(cpu, CR4);
+    out->efer = cpu_guest(cpu, IA32_EFER);
+    out->rflags = cpu_guest(cpu, RFLAGS);
+    out->pkru = cpu->vmx.pkru;
+    out->pkrs = (uint32_t)cpu_guest(cpu, IA32_PKRS);
+    out->max_phys_bits = (uint8_t)machine->memory.max_phys_bits;
+    out->no_1gib_pages = false;
+    out->pdptes_loaded = false;
 }
 
 #define SEGMENT_OF(cpu, NAME)                                                                      \
@@ -388,8 +403,13 @@ void cpu_segments(const struct cpu *cpu, struct segment_registers *out)
     };
 }
 
+// SDM 3C, "Guest Non-Register State": SMIs are blocked while the processor is in SMM, and nothing
+// else blocks them in the state of a guest.
 enum pulse_cpu_mode cpu_pulse_mode(const struct cpu *cpu)
 {
+    if ((cpu_guest(cpu, INTERRUPTIBILITY) & BLOCKING_SMI) != 0) {
+        return PULSE_MODE_SMM;
+    }
     return (enum pulse_cpu_mode)cpu_mode_of(cpu_guest(cpu, CR0), cpu_guest(cpu, IA32_EFER),
                                             cpu_guest(cpu, RFLAGS),
                                             (uint32_t)cpu_guest(cpu, CS_ACCESS));
