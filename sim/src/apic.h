@@ -10,8 +10,6 @@
 #include <stdint.h>
 
 enum {
-    APIC_MSR_FIRST = 0x800,
-    APIC_MSR_LAST = 0x8FF,
     APIC_MSR_TPR = 0x808,
     APIC_MSR_PPR = 0x80A,
     APIC_MSR_TSC_DEADLINE = 0x6E0,
@@ -33,7 +31,8 @@ struct apic {
 
 void apic_reset(struct apic *apic, uint32_t id);
 
-// RDMSR and WRMSR of 0x800-0x8FF without TPR and PPR, and of 0x6E0. False: #GP. tsc is the CPU's
+// RDMSR and WRMSR of 0x800-0x8FF without TPR and PPR, and of 0x6E0. False: the APIC has no register
+// there, or does not take the value; which accesses are #GP is vmx_model's to say. tsc is the CPU's
 // now; out_icr_sent tells that an interprocessor interrupt was written, which the caller delivers.
 bool apic_read(const struct apic *apic, uint32_t msr, uint64_t tsc, uint64_t *out);
 bool apic_write(struct apic *apic, uint32_t msr, uint64_t tsc, uint64_t value, bool *out_icr_sent);

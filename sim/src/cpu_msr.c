@@ -1,7 +1,7 @@
 #include "cpu_msr.h"
 
-#define APIC_BASE_EXTD  UINT64_C(0x00000400)
-#define USE_TSC_OFFSET  UINT64_C(0x00000008)
+#include "vmx_model/controls.h"
+
 #define ICR_MODE(icr)   ((icr) >> 8 & 7)
 #define ICR_VECTOR(icr) ((uint8_t)((icr)&0xFF))
 
@@ -11,33 +11,21 @@ enum {
     ICR_LOWEST_PRIORITY = 1,
 };
 
-static bool is_apic_msr(uint32_t index)
+// The local APIC's view of a register that vmx_model lets read as *out. What the APIC does not have
+// keeps the value last written. TPR: CR8 is its priority class; the rest is gone when CR8 changed.
+static void read_apic_msr(struct cpu *cpu, uint32_t index, uint64_t *out)
 {
-    return (index >= APIC_MSR_FIRST && index <= APIC_MSR_LAST) || index == APIC_MSR_TSC_DEADLINE;
-}
-
-// SDM 3A, "Extended XAPIC (x2APIC)": the registers exist in x2APIC mode only.
-static bool apic_msr_exists(const struct cpu *cpu, uint32_t index)
-{
-    bool x2apic = (cpu->vmx.msr[MSR_SLOT_IA32_APIC_BASE] & APIC_BASE_EXTD) != 0;
-    return x2apic || index == APIC_MSR_TSC_DEADLINE;
-}
-
-static bool read_apic_msr(struct cpu *cpu, uint32_t index, uint64_t *out)
-{
-    if (!apic_msr_exists(cpu, index)) {
-        return false;
-    }
-    if (index == APIC_MSR_TPR) {
-        *out = cpu->vmx.cr8 << 4;
-        return true;
-    }
-    if (index == APIC_MSR_PPR) {
+    switch (index) {
+    case APIC_MSR_TPR:
+        *out = cpu->vmx.cr8 << 4 | (*out >> 4 == cpu->vmx.cr8 ? *out & 0xF : 0);
+        return;
+    case APIC_MSR_PPR:
         *out = apic_priority(&cpu->apic, cpu->vmx.cr8);
-        return true;
+        return;
+    default:
+        apic_tick(&cpu->apic, cpu->vmx.tsc);
+        apic_read(&cpu->apic, index, cpu->vmx.tsc, out);
     }
-    apic_tick(&cpu->apic, cpu->vmx.tsc);
-    return apic_read(&cpu->apic, index, cpu->vmx.tsc, out);
 }
 
 static void send_ipi(struct machine *machine, const struct apic *sender)
@@ -59,30 +47,44 @@ static void send_ipi(struct machine *machine, const struct apic *sender)
     }
 }
 
-static bool write_apic_msr(struct machine *machine, struct cpu *cpu, uint32_t index, uint64_t value)
+static void write_apic_msr(struct machine *machine, struct cpu *cpu, uint32_t index, uint64_t value)
 {
     bool icr_sent = false;
-    if (!apic_msr_exists(cpu, index)) {
-        return false;
-    }
     if (index == APIC_MSR_TPR) {
-        cpu->vmx.cr8 = value <= 0xFF ? value >> 4 : cpu->vmx.cr8;
-        return value <= 0xFF;
+        cpu->vmx.cr8 = value >> 4;
+        return;
     }
     apic_tick(&cpu->apic, cpu->vmx.tsc);
-    if (!apic_write(&cpu->apic, index, cpu->vmx.tsc, value, &icr_sent)) {
-        return false;
-    }
+    apic_write(&cpu->apic, index, cpu->vmx.tsc, value, &icr_sent);
     if (icr_sent) {
         send_ipi(machine, &cpu->apic);
     }
-    return true;
+}
+
+// All processors are of one package.
+static void share(struct machine *machine, const struct cpu *cpu, uint32_t index)
+{
+    for (unsigned i = 0; i < machine->num_cpus && msr_is_packages(index); i++) {
+        if (&machine->cpus[i] != cpu) {
+            msr_copy_package(&machine->cpus[i].vmx, &cpu->vmx, index);
+        }
+    }
+}
+
+static bool is_overridden(const struct cpu *cpu, uint32_t index)
+{
+    for (uint32_t i = 0; i < cpu->vmx.num_overrides; i++) {
+        if (cpu->vmx.overrides[i].index == index) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static uint64_t tsc_offset(const struct cpu *cpu)
 {
     const uint64_t *field = cpu->vmx.vmcs.field;
-    bool used = (field[VMCS_PROCESSOR_CONTROLS] & USE_TSC_OFFSET) != 0;
+    bool used = (field[VMCS_PROCESSOR_CONTROLS] & VMX_PROCESSOR_TSC_OFFSETTING) != 0;
     return used ? field[VMCS_TSC_OFFSET] : 0;
 }
 
@@ -93,26 +95,30 @@ uint64_t cpu_guest_tsc(const struct cpu *cpu)
 
 enum msr_result cpu_msr_read(struct cpu *cpu, enum msr_agent agent, uint32_t index, uint64_t *out)
 {
-    if (is_apic_msr(index)) {
-        return read_apic_msr(cpu, index, out) ? MSR_OK : MSR_GP;
+    if (msr_read(&cpu->vmx, agent, index, out) != MSR_OK) {
+        return MSR_GP;
     }
-    enum msr_result result = msr_read(&cpu->vmx, agent, index, out);
-    if (result == MSR_OK && index == MSR_TSC && agent == MSR_GUEST) {
+    if (msr_is_apics(&cpu->vmx, index)) {
+        read_apic_msr(cpu, index, out);
+    } else if (index == MSR_TSC && agent == MSR_GUEST && !is_overridden(cpu, index)) {
         *out = cpu_guest_tsc(cpu);
     }
-    return result;
+    return MSR_OK;
 }
 
 enum msr_result cpu_msr_write(struct machine *machine, struct cpu *cpu, enum msr_agent agent,
                               uint32_t index, uint64_t value)
 {
-    if (is_apic_msr(index)) {
-        return write_apic_msr(machine, cpu, index, value) ? MSR_OK : MSR_GP;
-    }
     uint64_t tsc = cpu->vmx.tsc;
     bool is_guest_tsc = index == MSR_TSC && agent == MSR_GUEST;
-    enum msr_result result =
-        msr_write(&cpu->vmx, agent, index, is_guest_tsc ? value - tsc_offset(cpu) : value);
+    uint64_t stored = is_guest_tsc ? value - tsc_offset(cpu) : value;
+    if (msr_write(&cpu->vmx, agent, index, stored) != MSR_OK) {
+        return MSR_GP;
+    }
+    if (msr_is_apics(&cpu->vmx, index)) {
+        write_apic_msr(machine, cpu, index, value);
+    }
     apic_shift(&cpu->apic, cpu->vmx.tsc - tsc); // by nothing, unless that was the TSC's
-    return result;
+    share(machine, cpu, index);
+    return MSR_OK;
 }
