@@ -2,8 +2,6 @@
 
 #include "entry_rules.h"
 
-#include "msr_rules.h"
-
 #define CR0_WP    UINT64_C(0x10000)
 #define CR4_PCIDE UINT64_C(0x20000)
 #define CR4_CET   UINT64_C(0x800000)
@@ -53,10 +51,8 @@ bool entry_guest_cr4_cet(const struct entry *entry)
 
 bool entry_guest_debugctl(const struct entry *entry)
 {
-    uint64_t unused;
     return implies(loads(entry, VMX_ENTRY_LOAD_DEBUG_CONTROLS),
-                   msr_rule_accepts(entry->cpu, MSR_RULE_DEBUGCTL, 0,
-                                    entry->field[VMCS_GUEST_IA32_DEBUGCTL], &unused));
+                   entry_accepts(entry, MSR_RULE_DEBUGCTL, entry->field[VMCS_GUEST_IA32_DEBUGCTL]));
 }
 
 bool entry_guest_ia32e_paging(const struct entry *entry)
@@ -148,10 +144,8 @@ bool entry_guest_bndcfgs(const struct entry *entry)
 
 bool entry_guest_rtit_ctl(const struct entry *entry)
 {
-    uint64_t unused;
     return implies(loads(entry, VMX_ENTRY_LOAD_RTIT_CTL),
-                   msr_rule_accepts(entry->cpu, MSR_RULE_RTIT_CTL, 0,
-                                    entry->field[VMCS_GUEST_IA32_RTIT_CTL], &unused));
+                   entry_accepts(entry, MSR_RULE_RTIT_CTL, entry->field[VMCS_GUEST_IA32_RTIT_CTL]));
 }
 
 // LBREn, OS, USR, CALL_STACK and the seven branch types.

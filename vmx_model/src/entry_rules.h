@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "msr_rules.h"
 #include "vmx_model/controls.h"
 #include "vmx_model/entry.h"
 
@@ -55,8 +56,9 @@ bool entry_is_canonical(const struct entry *entry, uint64_t linear);
 // Whether the bits of `low` are 0, and those beyond the physical-address width.
 bool entry_is_physical(const struct entry *entry, uint64_t address, uint64_t low);
 
-// The value of a field is one that WRMSR accepts for the MSR of that number; for MSRs whose rule
-// does not depend on their present value.
+// Whether a field's value is one that WRMSR accepts by this rule in place of 0.
+bool entry_accepts(const struct entry *entry, enum msr_rule rule, uint64_t value);
+
 bool entry_is_pat(uint64_t value);
 bool entry_is_efer(const struct entry *entry, uint64_t value);
 bool entry_is_perf_global_ctrl(const struct entry *entry, uint64_t value);

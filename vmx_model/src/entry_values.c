@@ -2,8 +2,6 @@
 
 #include "entry_rules.h"
 
-#include "msr_rules.h"
-
 bool entry_controls_allowed(const struct entry *entry, enum vmx_control_group group, uint64_t value)
 {
     uint64_t required = vmx_controls_required(entry->profile, group);
@@ -61,10 +59,15 @@ bool entry_is_efer(const struct entry *entry, uint64_t value)
     return (value & ~allowed) == 0;
 }
 
-bool entry_is_perf_global_ctrl(const struct entry *entry, uint64_t value)
+bool entry_accepts(const struct entry *entry, enum msr_rule rule, uint64_t value)
 {
     uint64_t unused;
-    return msr_rule_accepts(entry->cpu, MSR_RULE_PERF_GLOBAL_CTRL, 0, value, &unused);
+    return msr_rule_accepts(entry->cpu, rule, 0, value, &unused);
+}
+
+bool entry_is_perf_global_ctrl(const struct entry *entry, uint64_t value)
+{
+    return entry_accepts(entry, MSR_RULE_PERF_GLOBAL_CTRL, value);
 }
 
 #define CET_RESERVED UINT64_C(0x3C0) // bits 9:6
