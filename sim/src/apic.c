@@ -30,8 +30,9 @@ enum {
     SVR_WRITABLE = 0x11FF,
 
     LVT_VECTOR = 0xFF,
+    LVT_READ_ONLY = 0x5000, // delivery status, remote IRR
     LVT_MASKED = 0x10000,
-    LVT_PLAIN_WRITABLE = 0x1F7FF, // vector, delivery mode and status, polarity, trigger mode, mask
+    LVT_PLAIN_WRITABLE = 0x1F7FF, // vector, delivery mode, polarity, trigger mode, mask
     TIMER_WRITABLE = 0x710FF,
     TIMER_MODE = 0x60000,
     TIMER_PERIODIC = 0x20000,
@@ -201,7 +202,7 @@ static bool write_svr(struct apic *apic, uint64_t value)
 
 static uint32_t lvt_value(const struct apic *apic, uint64_t value)
 {
-    return (uint32_t)value | (is_enabled(apic) ? 0 : LVT_MASKED);
+    return ((uint32_t)value & ~(uint32_t)LVT_READ_ONLY) | (is_enabled(apic) ? 0 : LVT_MASKED);
 }
 
 static bool write_lvt_timer(struct apic *apic, uint64_t value)

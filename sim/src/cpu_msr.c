@@ -11,21 +11,20 @@ enum {
     ICR_LOWEST_PRIORITY = 1,
 };
 
-// The local APIC's view of a register that vmx_model lets read as *out. What the APIC does not have
-// keeps the value last written. TPR: CR8 is its priority class; the rest is gone when CR8 changed.
-static void read_apic_msr(struct cpu *cpu, uint32_t index, uint64_t *out)
+// The model says what is #GP and knows what was last written; the APIC knows what has become of it.
+static enum msr_result read_apic_msr(struct cpu *cpu, enum msr_agent agent, uint32_t index,
+                                     uint64_t *out)
 {
-    switch (index) {
-    case APIC_MSR_TPR:
-        *out = cpu->vmx.cr8 << 4 | (*out >> 4 == cpu->vmx.cr8 ? *out & 0xF : 0);
-        return;
-    case APIC_MSR_PPR:
-        *out = apic_priority(&cpu->apic, cpu->vmx.cr8);
-        return;
-    default:
-        apic_tick(&cpu->apic, cpu->vmx.tsc);
-        apic_read(&cpu->apic, index, cpu->vmx.tsc, out);
+    if (msr_read(&cpu->vmx, agent, index, out) != MSR_OK) {
+        return MSR_GP;
     }
+    if (index == APIC_MSR_PPR) {
+        *out = apic_priority(&cpu->apic, cpu->vmx.cr8);
+        return MSR_OK;
+    }
+    apic_tick(&cpu->apic, cpu->vmx.tsc);
+    (void)apic_read(&cpu->apic, index, cpu->vmx.tsc, out); // else it is the model's
+    return MSR_OK;
 }
 
 static void send_ipi(struct machine *machine, const struct apic *sender)
@@ -47,38 +46,29 @@ static void send_ipi(struct machine *machine, const struct apic *sender)
     }
 }
 
-static void write_apic_msr(struct machine *machine, struct cpu *cpu, uint32_t index, uint64_t value)
+static enum msr_result write_apic_msr(struct machine *machine, struct cpu *cpu,
+                                      enum msr_agent agent, uint32_t index, uint64_t value)
 {
     bool icr_sent = false;
-    if (index == APIC_MSR_TPR) {
-        cpu->vmx.cr8 = value >> 4;
-        return;
+    if (msr_write(&cpu->vmx, agent, index, value) != MSR_OK) {
+        return MSR_GP;
     }
     apic_tick(&cpu->apic, cpu->vmx.tsc);
-    apic_write(&cpu->apic, index, cpu->vmx.tsc, value, &icr_sent);
+    (void)apic_write(&cpu->apic, index, cpu->vmx.tsc, value, &icr_sent); // else only stored
     if (icr_sent) {
         send_ipi(machine, &cpu->apic);
     }
+    return MSR_OK;
 }
 
-// All processors are of one package.
-static void share(struct machine *machine, const struct cpu *cpu, uint32_t index)
+// An MSR of the package is the same on all its processors.
+static void share_package_msr(struct machine *machine, const struct cpu *cpu, uint32_t index)
 {
-    for (unsigned i = 0; i < machine->num_cpus && msr_is_packages(index); i++) {
+    for (unsigned i = 0; msr_is_packages(index) && i < machine->num_cpus; i++) {
         if (&machine->cpus[i] != cpu) {
             msr_copy_package(&machine->cpus[i].vmx, &cpu->vmx, index);
         }
     }
-}
-
-static bool is_overridden(const struct cpu *cpu, uint32_t index)
-{
-    for (uint32_t i = 0; i < cpu->vmx.num_overrides; i++) {
-        if (cpu->vmx.overrides[i].index == index) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static uint64_t tsc_offset(const struct cpu *cpu)
@@ -95,30 +85,27 @@ uint64_t cpu_guest_tsc(const struct cpu *cpu)
 
 enum msr_result cpu_msr_read(struct cpu *cpu, enum msr_agent agent, uint32_t index, uint64_t *out)
 {
-    if (msr_read(&cpu->vmx, agent, index, out) != MSR_OK) {
-        return MSR_GP;
-    }
     if (msr_is_apics(&cpu->vmx, index)) {
-        read_apic_msr(cpu, index, out);
-    } else if (index == MSR_TSC && agent == MSR_GUEST && !is_overridden(cpu, index)) {
+        return read_apic_msr(cpu, agent, index, out);
+    }
+    enum msr_result result = msr_read(&cpu->vmx, agent, index, out);
+    if (result == MSR_OK && index == MSR_TSC && agent == MSR_GUEST && *out == cpu->vmx.tsc) {
         *out = cpu_guest_tsc(cpu);
     }
-    return MSR_OK;
+    return result;
 }
 
 enum msr_result cpu_msr_write(struct machine *machine, struct cpu *cpu, enum msr_agent agent,
                               uint32_t index, uint64_t value)
 {
+    if (msr_is_apics(&cpu->vmx, index)) {
+        return write_apic_msr(machine, cpu, agent, index, value);
+    }
     uint64_t tsc = cpu->vmx.tsc;
     bool is_guest_tsc = index == MSR_TSC && agent == MSR_GUEST;
-    uint64_t stored = is_guest_tsc ? value - tsc_offset(cpu) : value;
-    if (msr_write(&cpu->vmx, agent, index, stored) != MSR_OK) {
-        return MSR_GP;
-    }
-    if (msr_is_apics(&cpu->vmx, index)) {
-        write_apic_msr(machine, cpu, index, value);
-    }
+    enum msr_result result =
+        msr_write(&cpu->vmx, agent, index, is_guest_tsc ? value - tsc_offset(cpu) : value);
+    share_package_msr(machine, cpu, index);
     apic_shift(&cpu->apic, cpu->vmx.tsc - tsc); // by nothing, unless that was the TSC's
-    share(machine, cpu, index);
-    return MSR_OK;
+    return result;
 }
