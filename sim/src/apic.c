@@ -27,7 +27,7 @@ enum {
 
     SVR_RESET = 0xFF,
     SVR_ENABLED = 0x100,
-    SVR_WRITABLE = 0x1FF,
+    SVR_WRITABLE = 0x11FF,
 
     LVT_VECTOR = 0xFF,
     LVT_READ_ONLY = 0x5000, // delivery status, remote IRR

@@ -1,6 +1,7 @@
 #include "cpu_msr.h"
 
-#define USE_TSC_OFFSET  UINT64_C(0x00000008)
+#include "vmx_model/controls.h"
+
 #define ICR_MODE(icr)   ((icr) >> 8 & 7)
 #define ICR_VECTOR(icr) ((uint8_t)((icr)&0xFF))
 
@@ -73,7 +74,7 @@ static void share_package_msr(struct machine *machine, const struct cpu *cpu, ui
 static uint64_t tsc_offset(const struct cpu *cpu)
 {
     const uint64_t *field = cpu->vmx.vmcs.field;
-    bool used = (field[VMCS_PROCESSOR_CONTROLS] & USE_TSC_OFFSET) != 0;
+    bool used = (field[VMCS_PROCESSOR_CONTROLS] & VMX_PROCESSOR_TSC_OFFSETTING) != 0;
     return used ? field[VMCS_TSC_OFFSET] : 0;
 }
 
@@ -88,7 +89,7 @@ enum msr_result cpu_msr_read(struct cpu *cpu, enum msr_agent agent, uint32_t ind
         return read_apic_msr(cpu, agent, index, out);
     }
     enum msr_result result = msr_read(&cpu->vmx, agent, index, out);
-    if (result == MSR_OK && index == MSR_TSC && agent == MSR_GUEST) {
+    if (result == MSR_OK && index == MSR_TSC && agent == MSR_GUEST && *out == cpu->vmx.tsc) {
         *out = cpu_guest_tsc(cpu);
     }
     return result;

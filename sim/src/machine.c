@@ -5,86 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context.h"
 #include "exits.h"
+#include "machine_build.h"
 #include "resume.h"
 #include "runner.h"
-#include "vmx_model/controls.h"
-#include "vmx_model/msr.h"
 
 #define BLOCKING_SMI UINT64_C(0x4) // of the interruptibility state
-
-static const char *build_memory(struct machine *machine)
-{
-    const struct target *target = machine->target;
-    memory_init(&machine->memory, vmx_profile_generic.max_phys_bits);
-    for (size_t i = 0; i < target->num_regions; i++) {
-        const struct target_region *region = &target->regions[i];
-        if (!memory_add(&machine->memory, region->kind, region->base, region->size)) {
-            return "a memory region overlaps another, is not page aligned, or does not fit";
-        }
-    }
-    for (size_t i = 0; i < target->num_loads; i++) {
-        const struct target_load *load = &target->loads[i];
-        if (!memory_load(&machine->memory, load->guest_phys, load->bytes, load->len)) {
-            return "bytes to be loaded do not lie in RAM or ROM";
-        }
-    }
-    memory_mark(&machine->memory);
-    return NULL;
-}
-
-static bool is_for(int row_cpu, unsigned index)
-{
-    return row_cpu == TARGET_ALL_CPUS || row_cpu == (int)index;
-}
-
-// MSRs come before registers, because EFER.LME must be set while paging is off.
-static const char *build_cpu(struct machine *machine, unsigned index)
-{
-    const struct target *target = machine->target;
-    struct cpu *cpu = &machine->cpus[index];
-    vmx_cpu_reset(&cpu->vmx, &vmx_profile_generic);
-    vmx_cpu_place(&cpu->vmx, index, machine->num_cpus);
-    fpu_reset(&cpu->fpu);
-    apic_reset(&cpu->apic, index);
-    for (size_t i = 0; i < target->num_msrs; i++) {
-        const struct target_msr *row = &target->msrs[i];
-        if (is_for(row->cpu, index) &&
-            msr_write(&cpu->vmx, MSR_GUEST, row->index, row->value) != MSR_OK) {
-            return "an MSR does not exist or does not take its value";
-        }
-    }
-    for (size_t i = 0; i < target->num_registers; i++) {
-        const struct target_register *row = &target->registers[i];
-        if (is_for(row->cpu, index)) {
-            cpu_register_write(cpu, row->reg, row->value);
-        }
-    }
-    if ((cpu_guest(cpu, CR0) & MMU_CR0_PG) && (cpu_guest(cpu, IA32_EFER) & MMU_EFER_LME)) {
-        cpu_guest(cpu, IA32_EFER) |= MMU_EFER_LMA;
-    }
-    vmx_controls_follow_efer(&cpu->vmx.vmcs);
-    return NULL;
-}
-
-static const char *build(struct machine *machine)
-{
-    machine->num_cpus = machine->target->num_cpus;
-    if (machine->num_cpus == 0 || machine->num_cpus > MACHINE_MAX_CPUS) {
-        return "a machine has 1 to 64 CPUs";
-    }
-    machine->cpus = calloc(machine->num_cpus, sizeof(*machine->cpus));
-    machine->initial_cpus = calloc(machine->num_cpus, sizeof(*machine->initial_cpus));
-    if (!machine->cpus || !machine->initial_cpus) {
-        return "out of memory";
-    }
-    const char *error = build_memory(machine);
-    for (unsigned i = 0; !error && i < machine->num_cpus; i++) {
-        error = build_cpu(machine, i);
-    }
-    return error;
-}
 
 struct machine *machine_new(const struct target *target, const char **out_error)
 {
@@ -94,7 +20,7 @@ struct machine *machine_new(const struct target *target, const char **out_error)
         return NULL;
     }
     machine->target = target;
-    const char *error = build(machine);
+    const char *error = machine_build(machine);
     if (error) {
         *out_error = error;
         machine_free(machine);
@@ -118,6 +44,7 @@ void machine_free(struct machine *machine)
     memory_cleanup(&machine->memory);
     free(machine->cpus);
     free(machine->initial_cpus);
+    free(machine->overrides);
     free(machine);
 }
 

@@ -228,9 +228,82 @@ static void a_locked_feature_control_is_gp_for_both(void **state)
     expect_gp(LONG64_ENTRY + 15);
 }
 
+// sim/targets/msrs.yaml: what the debugger gets there.
+struct override_case {
+    const char *name;
+    uint32_t index;
+    unsigned cpu;
+    bool reads;
+    uint64_t value; // read
+    bool writes;    // any good value
+    uint64_t good;
+    uint64_t after; // read after the write
+};
+
+static struct override_case overrides[] = {
+    {"a fixed MSR", 0xCE, 0, true, UINT64_C(0x80838F1012400), true, 7, UINT64_C(0x80838F1012400)},
+    {"an MSR whose write faults", 0x1A0, 1, true, 0x1, false, 0x1, 0x1},
+    {"a number of no processor", 0x40000000, 2, true, 1, false, 1, 1},
+    {"an MSR that faults on one CPU", 0x277, 3, false, 0, false, 0, 0},
+    {"the same on another CPU", 0x277, 0, true, UINT64_C(0x0007040600070406), true, 0, 0},
+    {"an MSR with a value", 0x174, 0, true, 0x10, true, 8, 8},
+    {"an MSR of the profile", 0x174, 3, true, 0x10, true, 0, 0},
+    {"an MSR that the profile lacks", 0x6A2, 0, false, 0, false, 0, 0},
+};
+
+static void expect_msr(uint32_t index, bool reads, uint64_t value)
+{
+    struct packet read = {.kind = PACKET_READ_MSR, .read_msr = {.index = index}};
+    rig_ask(&rig, &read);
+    assert_int_equal(rig.reply.kind, reads ? PACKET_MSR_DATA : PACKET_STATUS);
+    if (!reads) {
+        assert_int_equal(rig.reply.status.status, 0xC001000D);
+    } else if (index != 0x1A0) { // whose value is the profile's
+        assert_int_equal(rig.reply.msr_data.value, value);
+    }
+}
+
+static void an_override(void **state)
+{
+    const struct override_case *row = *state;
+    rig_open_with(&rig, PROTOCOL_V2,
+                  &(struct pulsim_options){.target = SIM_TARGETS_DIRECTORY "/msrs.yaml"});
+    struct packet change = {.kind = PACKET_SWITCH_CPU, .switch_cpu = {.cpu = row->cpu}};
+    rig_ask(&rig, &change);
+    for (unsigned round = 0; round < 2; round++) { // a reset changes nothing
+        expect_msr(row->index, row->reads, row->value);
+        struct packet write = {.kind = PACKET_WRITE_MSR,
+                               .write_msr = {.index = row->index, .value = row->good}};
+        if (row->writes) {
+            rig_expect_value(&rig, &write, 0);
+        } else {
+            rig_expect_status(&rig, &write, 0xC001000D);
+        }
+        expect_msr(row->index, row->reads, row->after);
+        control(PACKET_REBOOT);
+        rig_ask(&rig, &change);
+    }
+}
+
+static void the_guest_meets_the_overrides_too(void **state)
+{
+    (void)state;
+    rig_open_with(&rig, PROTOCOL_V2,
+                  &(struct pulsim_options){.target = SIM_TARGETS_DIRECTORY "/msrs.yaml"});
+    guest_rdmsr(0xCE);
+    assert_int_equal(edx_eax(), UINT64_C(0x80838F1012400));
+    control(PACKET_REBOOT);
+    guest_wrmsr(0x1A0, 1);
+    expect_gp(LONG64_ENTRY + 15);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, NULL, tear_down)
 
-enum { NUM_MSRS = sizeof(guest_msrs) / sizeof(guest_msrs[0]), NUM_WAYS = 3 };
+enum {
+    NUM_MSRS = sizeof(guest_msrs) / sizeof(guest_msrs[0]),
+    NUM_WAYS = 3,
+    NUM_OVERRIDES = sizeof(overrides) / sizeof(overrides[0]),
+};
 
 static char names[NUM_MSRS * NUM_WAYS][80];
 
@@ -248,6 +321,7 @@ int main(void)
         CASE(segment_bases_of_a_debugger_are_the_hosts),
         CASE(a_faulting_wrmsr_is_gp_through_the_guests_idt),
         CASE(a_locked_feature_control_is_gp_for_both),
+        CASE(the_guest_meets_the_overrides_too),
     };
     struct CMUnitTest tests[NUM_MSRS * NUM_WAYS];
     for (size_t i = 0; i < NUM_MSRS * NUM_WAYS; i++) {
@@ -256,6 +330,12 @@ int main(void)
         (void)snprintf(names[i], sizeof(names[i]), "%s, %s", row->name, ways[way].text);
         tests[i] = (struct CMUnitTest){names[i], ways[way].test, NULL, tear_down, row};
     }
+    struct CMUnitTest rows[NUM_OVERRIDES];
+    for (size_t i = 0; i < NUM_OVERRIDES; i++) {
+        rows[i] =
+            (struct CMUnitTest){overrides[i].name, an_override, NULL, tear_down, &overrides[i]};
+    }
     int failed = cmocka_run_group_tests_name("guest MSRs", tests, NULL, NULL);
+    failed += cmocka_run_group_tests_name("overrides", rows, NULL, NULL);
     return failed + cmocka_run_group_tests_name("others", others, NULL, NULL);
 }

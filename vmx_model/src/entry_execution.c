@@ -280,6 +280,12 @@ bool entry_pt_guest_physical(const struct entry *entry)
                        (entry->exit & VMX_EXIT_CLEAR_RTIT_CTL) != 0);
 }
 
+bool entry_tsc_multiplier(const struct entry *entry)
+{
+    return implies(secondary_has(entry, VMX_SECONDARY_TSC_SCALING),
+                   entry->field[VMCS_TSC_MULTIPLIER] != 0);
+}
+
 bool entry_pasid_directories(const struct entry *entry)
 {
     return implies(secondary_has(entry, VMX_SECONDARY_PASID_TRANSLATION),

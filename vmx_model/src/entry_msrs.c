@@ -41,13 +41,16 @@ static enum vmx_entry_rule load(struct vmx_cpu *cpu, uint64_t low, uint64_t valu
 
 void entry_scan_msrs(struct entry *entry)
 {
-    struct vmx_cpu cpu = *entry->cpu;
     uint64_t address = entry->field[VMCS_ENTRY_MSR_LOAD_ADDRESS];
     uint64_t count = entry->field[VMCS_ENTRY_MSR_LOAD_COUNT];
+    if (count == 0) {
+        return;
+    }
+    struct vmx_cpu cpu = *entry->cpu;
     for (uint32_t i = 0; i < count && i < MAX_ENTRIES; i++) {
         uint64_t low, value;
-        if (!entry_read_64(entry, address + 16 * i, &low) ||
-            !entry_read_64(entry, address + 16 * i + 8, &value)) {
+        if (!entry_read_64(entry, address + UINT64_C(16) * i, &low) ||
+            !entry_read_64(entry, address + UINT64_C(16) * i + 8, &value)) {
             return;
         }
         entry->bad_msr_rule = load(&cpu, low, value);

@@ -250,7 +250,7 @@ bool entry_pdpte_memory(const struct entry *entry)
     uint64_t table = entry->field[VMCS_GUEST_CR3] & UINT64_C(0xFFFFFFE0);
     for (unsigned i = 0; i < 4 && !has_ept(entry) && uses_pae_paging(entry); i++) {
         uint64_t pdpte;
-        if (entry_read_64(entry, table + 8 * i, &pdpte) && !is_pdpte(entry, pdpte)) {
+        if (entry_read_64(entry, table + UINT64_C(8) * i, &pdpte) && !is_pdpte(entry, pdpte)) {
             return false;
         }
     }

@@ -33,14 +33,14 @@ const char *vmx_exit_reason_text(uint32_t reason)
 
 enum vmx_qualification_format vmx_exit_qualification_format(uint32_t reason)
 {
-    switch (reason & 0xFFFF) {
-#define EXIT_REASON(name, number, format, text)                                                    \
-    case number:                                                                                   \
-        return VMX_QUALIFICATION_##format;
+    // By number; what has no row is VMX_QUALIFICATION_NONE.
+    static const uint8_t format_of[] = {
+#define EXIT_REASON(name, number, format, text) [number] = VMX_QUALIFICATION_##format,
 #include "vmx_model/exit_reasons.def"
-    default:
-        return VMX_QUALIFICATION_NONE;
-    }
+    };
+    uint32_t basic = reason & 0xFFFF;
+    return basic < sizeof(format_of) ? (enum vmx_qualification_format)format_of[basic]
+                                     : VMX_QUALIFICATION_NONE;
 }
 
 const char *vmx_qualification_text(enum vmx_qualification_format format)

@@ -42,9 +42,8 @@ uint64_t vmx_status_rflags(enum vmx_status status, uint64_t rflags)
         return cleared | RFLAGS_ZF;
     case VMX_STATUS_UD:
     case VMX_STATUS_GP:
-        break;
     case VMX_STATUS_ENTERED:
-    case VMX_STATUS_ENTRY_FAILED: // the guest's, or what VM exits load for the host
+    case VMX_STATUS_ENTRY_FAILED: // RFLAGS is the guest's, or what a VM exit loads for the host
         break;
     }
     return rflags;

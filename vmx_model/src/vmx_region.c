@@ -37,12 +37,18 @@ void vmx_region_clear(const struct vmx_memory *memory, uint64_t region)
     put(memory, region + VMX_REGION_LAUNCH_STATE, 4, 0);
 }
 
+// Where the region has a field.
+static uint64_t place_of(uint64_t region, unsigned slot)
+{
+    return region + VMX_REGION_DATA + UINT64_C(8) * slot;
+}
+
 void vmx_region_store(const struct vmx_memory *memory, uint64_t region, const struct vmcs *vmcs,
                       bool is_launched)
 {
     put(memory, region + VMX_REGION_LAUNCH_STATE, 4, is_launched);
     for (unsigned slot = 0; slot < VMCS_NUM_FIELDS; slot++) {
-        put(memory, region + VMX_REGION_DATA + 8 * slot, 8, vmcs->field[slot]);
+        put(memory, place_of(region, slot), 8, vmcs->field[slot]);
     }
 }
 
@@ -52,7 +58,7 @@ void vmx_region_load(const struct vmx_memory *memory, uint64_t region, struct vm
 {
     *out_launched = get(memory, region + VMX_REGION_LAUNCH_STATE, 4) == 1;
     for (unsigned slot = 0; slot < VMCS_NUM_FIELDS; slot++) {
-        out->field[slot] = get(memory, region + VMX_REGION_DATA + 8 * slot, 8) &
-                           vmcs_slot_mask((enum vmcs_slot)slot);
+        out->field[slot] =
+            get(memory, place_of(region, slot), 8) & vmcs_slot_mask((enum vmcs_slot)slot);
     }
 }

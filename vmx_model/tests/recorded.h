@@ -58,7 +58,7 @@ static inline unsigned read_recorded(const char *path, void (*use)(void *context
             count++;
         }
     }
-    fclose(file);
+    (void)fclose(file);
     return count;
 }
 

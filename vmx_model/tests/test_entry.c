@@ -395,8 +395,8 @@ static void unusable_segments_may_hold_anything(void **state)
     static const unsigned segments[] = {0, 3, 4, 5, 6}; // ES, DS, FS, GS, LDTR
     for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++) {
         struct bench bench;
-        uint64_t *field = bench.cpu.vmcs.field;
         bench_init(&bench, LONG64, NULL);
+        uint64_t *field = bench.cpu.vmcs.field;
         field[VMCS_SECONDARY_PROCESSOR_CONTROLS] &= ~UINT64_C(0x80);
         field[VMCS_GUEST_ES_SELECTOR + segments[i]] = 0xFFFF;
         field[VMCS_GUEST_ES_LIMIT + segments[i]] = 0x12345678;
@@ -410,8 +410,8 @@ static void controls_come_before_the_host_and_the_host_before_the_guest(void **s
 {
     (void)state;
     struct bench bench;
-    uint64_t *field = bench.cpu.vmcs.field;
     bench_init(&bench, LONG64, NULL);
+    uint64_t *field = bench.cpu.vmcs.field;
     field[VMCS_VPID] = 0;
     field[VMCS_HOST_CS_SELECTOR] = 0;
     field[VMCS_GUEST_RFLAGS] = 0;
@@ -433,10 +433,10 @@ static void rules_without_memory_pass(void **state)
 {
     (void)state;
     struct bench bench;
-    uint64_t *field = bench.cpu.vmcs.field;
     struct mmu_memory nothing = {.read = read_nothing};
     struct vmx_entry_outcome outcome;
     bench_init(&bench, PAE32, NULL);
+    uint64_t *field = bench.cpu.vmcs.field;
     field[VMCS_SECONDARY_PROCESSOR_CONTROLS] &= ~UINT64_C(0x82);
     field[VMCS_PROCESSOR_CONTROLS] |= 0x200000;
     field[VMCS_TPR_THRESHOLD] = 15;

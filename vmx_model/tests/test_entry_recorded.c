@@ -105,18 +105,18 @@ static void write_outcome(const struct vmx_entry_outcome *outcome, char out[OUTC
 {
     switch (outcome->result) {
     case VMX_ENTERED:
-        snprintf(out, OUTCOME_SIZE, "e");
+        (void)snprintf(out, OUTCOME_SIZE, "e");
         break;
     case VMX_FAIL_INVALID:
-        snprintf(out, OUTCOME_SIZE, "i");
+        (void)snprintf(out, OUTCOME_SIZE, "i");
         break;
     case VMX_FAIL_VALID:
-        snprintf(out, OUTCOME_SIZE, "f%" PRIu32, outcome->instruction_error);
+        (void)snprintf(out, OUTCOME_SIZE, "f%" PRIu32, outcome->instruction_error);
         break;
     case VMX_ENTRY_FAILED:
         assert_int_equal(0x80000000, outcome->exit_reason & 0x80000000);
-        snprintf(out, OUTCOME_SIZE, "x%" PRIu32 ".%" PRIu64, outcome->exit_reason & 0xFFFF,
-                 outcome->qualification);
+        (void)snprintf(out, OUTCOME_SIZE, "x%" PRIu32 ".%" PRIu64, outcome->exit_reason & 0xFFFF,
+                       outcome->qualification);
         break;
     }
 }
@@ -129,7 +129,7 @@ static void check_row(struct recording *recording, char *line)
     struct entry_attempt attempt = {.current_vmcs = CURRENT_VMCS};
     struct vmx_entry_outcome outcome;
     char got[OUTCOME_SIZE], copy[RECORDED_LINE];
-    snprintf(copy, sizeof(copy), "%s", line);
+    (void)snprintf(copy, sizeof(copy), "%s", line);
     char *changes = next_item(&line, " \n");
     const char *want = next_expected(&line);
     apply(&cpu, &memory, changes);
@@ -169,8 +169,8 @@ static void read_line(void *context, char *line)
     case 'C':
         recording->context = recording->baseline;
         line[strcspn(line, "\n")] = '\0';
-        snprintf(recording->name, sizeof(recording->name), "%s %.20s", recording->profile.name,
-                 line + 2);
+        (void)snprintf(recording->name, sizeof(recording->name), "%s %.20s",
+                       recording->profile.name, line + 2);
         break;
     case 'F':
         put(&recording->context, line + 2, value);

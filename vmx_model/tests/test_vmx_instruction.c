@@ -175,11 +175,11 @@ static void write_status(const struct bench *bench, enum vmx_status status, uint
     };
     if (status == VMX_STATUS_FAIL_VALID) {
         uint64_t error = bench->root.cpu.vmcs.field[VMCS_VM_INSTRUCTION_ERROR];
-        snprintf(out, 32, "valid:%u", (unsigned)error);
+        (void)snprintf(out, 32, "valid:%u", (unsigned)error);
     } else if (value != 0x5A5A5A5A) {
-        snprintf(out, 32, "ok:%llX", (unsigned long long)value);
+        (void)snprintf(out, 32, "ok:%llX", (unsigned long long)value);
     } else {
-        snprintf(out, 32, "%s", text[status]);
+        (void)snprintf(out, 32, "%s", text[status]);
     }
 }
 
@@ -192,7 +192,7 @@ static void replay_line(void *context, char *line)
     if (line[0] == 'S') {
         unsigned num_steps = bench->num_steps;
         bench_init(bench);
-        snprintf(name, sizeof(name), "%.60s", line + 2);
+        (void)snprintf(name, sizeof(name), "%.60s", line + 2);
         bench->sequence = name;
         bench->num_steps = num_steps;
         return;

@@ -15,7 +15,7 @@ enum vmx_exit_reason {
 };
 
 // VMX_QUALIFICATION_IO and the like: formats of the exit qualification.
-enum vmx_qualification_format {
+enum vmx_qualification_format { // NONE is 0
 #define QUALIFICATION_FORMAT(name, text) VMX_QUALIFICATION_##name,
 #include "vmx_model/exit_reasons.def"
     VMX_NUM_QUALIFICATION_FORMATS
