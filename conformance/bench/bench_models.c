@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "copy.h"
 #include "mmu_model/paging.h"
 #include "vmx_model/cpu.h"
 #include "vmx_model/msr.h"
@@ -15,9 +16,7 @@ enum {
     ENTRY_SIZE = 8,
     NUM_TABLES = 4,
     NUM_PAGES = 16,
-    COPY_PAGES = 4,
     PRESENT = 0x3, // P and R/W
-    FILLER = 0x5A, // in what is copied: untouched pages would all be the same one
     SYSENTER_CS = 0x174,
     PAT = 0x277,
     MAX_PHYS_BITS = 46,
@@ -34,7 +33,6 @@ static volatile uint64_t sink;
 // linear addresses from 0 on reach in reverse order.
 struct guest {
     uint8_t memory[(NUM_TABLES + NUM_PAGES) * PAGE];
-    uint8_t copied[COPY_PAGES * PAGE];
     struct mmu_registers registers;
     struct mmu_memory access;
 };
@@ -66,8 +64,6 @@ static struct guest *guest_new(void)
     if (!guest) {
         errx(EXIT_FAILURE, "out of memory");
     }
-    memset(guest->memory, FILLER, sizeof(guest->memory));
-    memset(guest->memory, 0, (size_t)NUM_TABLES * PAGE);
     for (size_t table = 0; table < NUM_TABLES - 1; table++) {
         set_entry(guest, table, 0, (table + 1) * PAGE);
     }
@@ -106,30 +102,6 @@ static void repeat_access(void *context, uint64_t times)
             errx(EXIT_FAILURE, "mmu_access refuses a write");
         }
         sink = walk.guest_phys;
-    }
-}
-
-static void repeat_virtual_copy(void *context, uint64_t times)
-{
-    struct guest *guest = context;
-    for (; times != 0; times--) {
-        if (mmu_read_linear(&guest->registers, &guest->access, 0, guest->copied,
-                            sizeof(guest->copied)) != sizeof(guest->copied)) {
-            errx(EXIT_FAILURE, "mmu_read_linear does not read it all");
-        }
-        sink = guest->copied[0];
-    }
-}
-
-static void repeat_plain_copy(void *context, uint64_t times)
-{
-    struct guest *guest = context;
-    for (; times != 0; times--) {
-        for (size_t page = 0; page < COPY_PAGES; page++) {
-            const uint8_t *from = guest->memory + (NUM_TABLES + NUM_PAGES - 1 - page) * PAGE;
-            memcpy(guest->copied + page * PAGE, from, PAGE);
-        }
-        __asm__ volatile("" : : "r"(guest->copied) : "memory"); // the copy is wanted
     }
 }
 
@@ -197,30 +169,33 @@ void bench_models(struct bench *bench, const char *section)
     static const struct goal walk_goal = {GOAL_VALUE, true, 60};
     static const struct goal copy_goal = {GOAL_RATIO, true, 1.3};
     static const struct goal msr_goal = {GOAL_VALUE, true, 40};
-    static const struct {
+    struct guest *guest = guest_new();
+    struct copy *copy = copy_new();
+    static struct vmx_cpu cpu;
+    vmx_cpu_reset(&cpu, &vmx_profile_generic);
+    const struct {
         const char *name;
         const char *text;
         const char *baseline;
         const struct goal *goal;
+        void *context;
         void (*repeat)(void *context, uint64_t times);
         void (*repeat_baseline)(void *context, uint64_t times);
     } rows[] = {
-        {"walk-4-level", "4-level walk: where is it", NULL, &walk_goal, repeat_translate, NULL},
-        {"access-4-level", "4-level walk: may it be written", NULL, &walk_goal, repeat_access,
+        {"walk-4-level", "4-level walk: where is it", NULL, &walk_goal, guest, repeat_translate,
          NULL},
-        {"virtual-copy-16k", "16 KiB through page tables", "memcpy", &copy_goal,
-         repeat_virtual_copy, repeat_plain_copy},
-        {"msr-read", "MSR read (0x174)", NULL, &msr_goal, repeat_msr_read, NULL},
-        {"msr-read-every", "MSR read (all in turn)", NULL, &msr_goal, repeat_every_msr_read, NULL},
-        {"msr-write", "MSR write (0x174)", NULL, &msr_goal, repeat_msr_write, NULL},
-        {"msr-write-pat", "MSR write (0x277, checked)", NULL, &msr_goal, repeat_pat_write, NULL},
+        {"access-4-level", "4-level walk: may it be written", NULL, &walk_goal, guest,
+         repeat_access, NULL},
+        {"virtual-copy-16k", "16 KiB through page tables", "memcpy", &copy_goal, copy,
+         copy_repeat_read, copy_repeat_memcpy},
+        {"msr-read", "MSR read (0x174)", NULL, &msr_goal, &cpu, repeat_msr_read, NULL},
+        {"msr-read-every", "MSR read (all in turn)", NULL, &msr_goal, &cpu, repeat_every_msr_read,
+         NULL},
+        {"msr-write", "MSR write (0x174)", NULL, &msr_goal, &cpu, repeat_msr_write, NULL},
+        {"msr-write-pat", "MSR write (0x277, checked)", NULL, &msr_goal, &cpu, repeat_pat_write,
+         NULL},
     };
-    enum { NUM_MMU_ROWS = 3 };
-    struct guest *guest = guest_new();
-    static struct vmx_cpu cpu;
-    vmx_cpu_reset(&cpu, &vmx_profile_generic);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        void *context = i < NUM_MMU_ROWS ? (void *)guest : (void *)&cpu;
         struct figure figure = {
             .section = section,
             .name = rows[i].name,
@@ -228,9 +203,10 @@ void bench_models(struct bench *bench, const char *section)
             .baseline = rows[i].baseline,
             .goal = *rows[i].goal,
         };
-        const struct contender contenders[] = {{rows[i].repeat, context},
-                                               {rows[i].repeat_baseline, context}};
+        const struct contender contenders[] = {{rows[i].repeat, rows[i].context},
+                                               {rows[i].repeat_baseline, rows[i].context}};
         measure_time(bench, &figure, contenders, rows[i].repeat_baseline ? 2 : 1);
     }
+    copy_free(copy);
     free(guest);
 }

@@ -4,17 +4,11 @@
 #include "mmu_model/segment.h"
 
 #include "little_endian.h"
+#include "segment_rules.h"
 
 enum {
-    SELECTOR_RPL = 0x0003,
-    SELECTOR_LDT = 0x0004,
-    SELECTOR_INDEX = 0xFFF8,
-    DESCRIPTOR_SIZE = 8,
     DESCRIPTOR_RIGHTS = 0xF0FF, // the bits of the VMX format that a descriptor has too
-    REAL_MODE_LIMIT = 0xFFFF,
 };
-
-#define FOUR_GIB (UINT64_C(1) << 32)
 
 // SDM 3A, "Modes of Operation". RFLAGS.VM has no effect in IA-32e mode.
 enum cpu_mode cpu_mode_of(uint64_t cr0, uint64_t efer, uint64_t rflags, uint32_t cs_access)
@@ -86,9 +80,15 @@ static const struct segment *find_cached(const struct segment_registers *segment
     return NULL;
 }
 
-static bool is_null(uint16_t selector)
+bool segment_locate(const struct segment_table *table, uint16_t selector, uint32_t size,
+                    uint64_t *out_linear)
 {
-    return (selector & ~SELECTOR_RPL) == 0;
+    bool in_ldt = (selector & SELECTOR_LDT) != 0;
+    uint32_t offset = selector & SELECTOR_INDEX;
+    uint32_t limit = in_ldt ? table->ldtr->limit : table->gdt_limit;
+    *out_linear = (in_ldt ? table->ldtr->base : table->gdt_base) + offset;
+    bool no_ldt = in_ldt && (table->ldtr->access & SEGMENT_ACCESS_UNUSABLE) != 0;
+    return !no_ldt && offset + size - 1 <= limit;
 }
 
 // Where the tables are, for one request.
@@ -102,16 +102,12 @@ static enum segment_fault read_descriptor(const struct tables *tables, uint16_t 
                                           uint64_t *out_descriptor)
 {
     const struct segment_registers *segments = tables->segments;
-    bool in_ldt = (selector & SELECTOR_LDT) != 0;
-    uint64_t base = in_ldt ? segments->ldtr.base : segments->gdt_base;
-    uint32_t limit = in_ldt ? segments->ldtr.limit : segments->gdt_limit;
-    uint32_t offset = selector & SELECTOR_INDEX;
-    bool no_ldt = in_ldt && (segments->ldtr.access & SEGMENT_ACCESS_UNUSABLE) != 0;
-    if (no_ldt || offset + DESCRIPTOR_SIZE - 1 > limit) {
+    struct segment_table table = {segments->gdt_base, segments->gdt_limit, &segments->ldtr};
+    uint64_t linear = 0;
+    if (!segment_locate(&table, selector, DESCRIPTOR_SIZE, &linear)) {
         return SEGMENT_FAULT_TABLE_LIMIT;
     }
     enum mmu_mode mode;
-    uint64_t linear = base + offset;
     if (mmu_mode_of(tables->registers, &mode) && mmu_linear_bits(mode) == 32) {
         linear %= FOUR_GIB;
     }
@@ -150,21 +146,29 @@ static bool is_expand_down(uint32_t access)
     return (access & kind) == (SEGMENT_ACCESS_S | SEGMENT_ACCESS_EXPAND_DOWN);
 }
 
-// Outside 64-bit mode. An expand-down segment holds the offsets above its limit, up to 0xFFFF or,
-// with B set, to 0xFFFFFFFF.
+// An expand-down segment holds the offsets above its limit, up to 0xFFFF or, with B set, to
+// 0xFFFFFFFF.
+bool segment_span(const struct segment *segment, uint64_t *out_first, uint64_t *out_last)
+{
+    *out_first = 0;
+    *out_last = segment->limit;
+    if (is_expand_down(segment->access)) {
+        *out_first = (uint64_t)segment->limit + 1;
+        *out_last = (segment->access & SEGMENT_ACCESS_DB) != 0 ? UINT32_MAX : UINT16_MAX;
+    }
+    return *out_first <= *out_last;
+}
+
+// Outside 64-bit mode.
 static enum segment_fault offset_to_linear(const struct segment *segment, uint64_t offset,
                                            struct segment_linear *out)
 {
     uint64_t first = 0;
-    uint64_t last = segment->limit;
+    uint64_t last = 0;
     if ((segment->access & SEGMENT_ACCESS_UNUSABLE) != 0) {
         return SEGMENT_FAULT_UNUSABLE;
     }
-    if (is_expand_down(segment->access)) {
-        first = (uint64_t)segment->limit + 1;
-        last = (segment->access & SEGMENT_ACCESS_DB) != 0 ? UINT32_MAX : UINT16_MAX;
-    }
-    if (first > last) {
+    if (!segment_span(segment, &first, &last)) {
         return SEGMENT_FAULT_LIMIT;
     }
     if (offset < first) {
@@ -198,7 +202,7 @@ static enum segment_fault legacy_to_linear(const struct tables *tables, struct f
     if (cached != NULL) {
         return offset_to_linear(cached, at.offset, out);
     }
-    if (is_null(at.selector)) {
+    if (segment_is_null(at.selector)) {
         return SEGMENT_FAULT_NULL_SELECTOR;
     }
     struct segment loaded;
@@ -213,7 +217,7 @@ static enum segment_fault long64_base(const struct tables *tables, uint16_t sele
     const struct segment_registers *segments = tables->segments;
     const struct segment *cached = find_cached(segments, selector);
     *out_base = 0;
-    if (is_null(selector)) {
+    if (segment_is_null(selector)) {
         return SEGMENT_FAULT_NONE;
     }
     if (cached != NULL) {

@@ -18,6 +18,7 @@ enum {
     LEVEL_PD = 2,
     LEVEL_PDPT = 3,
     PAGE_SHIFT = 12,
+    PDPT_SHIFT = 30,
     MIN_PHYS_BITS = 36,
     MAX_PHYS_BITS = 52,
     PSE36_PHYS_BITS = 40, // what a 4 MiB page can address at most
@@ -28,15 +29,16 @@ struct geometry {
     uint8_t index_bits;
     uint8_t entry_shift; // entries have 1 << entry_shift bytes
     uint8_t linear_bits;
-    uint64_t root_mask; // the bits of CR3 that locate the root
+    uint64_t root_mask;  // the bits of CR3 that locate the root
+    uint64_t frame_mask; // the bits of an entry that hold an address, or are reserved
 };
 
 static const struct geometry geometries[] = {
     [MMU_MODE_NONE] = {.linear_bits = 32},
-    [MMU_MODE_32BIT] = {2, 10, 2, 32, UINT64_C(0x00000000FFFFF000)},
-    [MMU_MODE_PAE] = {3, 9, 3, 32, UINT64_C(0x00000000FFFFFFE0)},
-    [MMU_MODE_4LEVEL] = {4, 9, 3, 48, UINT64_C(0x000FFFFFFFFFF000)},
-    [MMU_MODE_5LEVEL] = {5, 9, 3, 57, UINT64_C(0x000FFFFFFFFFF000)},
+    [MMU_MODE_32BIT] = {2, 10, 2, 32, UINT64_C(0x00000000FFFFF000), UINT64_C(0x00000000FFFFF000)},
+    [MMU_MODE_PAE] = {3, 9, 3, 32, UINT64_C(0x00000000FFFFFFE0), UINT64_C(0x7FFFFFFFFFFFF000)},
+    [MMU_MODE_4LEVEL] = {4, 9, 3, 48, UINT64_C(0x000FFFFFFFFFF000), UINT64_C(0x000FFFFFFFFFF000)},
+    [MMU_MODE_5LEVEL] = {5, 9, 3, 57, UINT64_C(0x000FFFFFFFFFF000), UINT64_C(0x000FFFFFFFFFF000)},
 };
 
 // What stays the same from level to level.
@@ -47,10 +49,13 @@ struct walker {
     const uint64_t *pdptes; // as loaded, or NULL
     uint64_t linear;
     uint64_t reserved;     // in every entry of this mode
+    uint64_t special;      // an entry above the page table with P alone of these is a plain link
     uint64_t address_mask; // the bits of an entry that locate the next table
     uint64_t large;        // PS where it means a large page
+    uint64_t index_mask;
     enum mmu_mode mode;
     unsigned phys_bits;
+    unsigned levels, index_bits, entry_size;
 };
 
 // Bits high down to low; none when low is above high.
@@ -100,23 +105,6 @@ bool mmu_is_canonical(uint64_t linear, unsigned bits)
 {
     uint64_t sign = linear >> (bits - 1);
     return sign == 0 || sign == UINT64_MAX >> (bits - 1);
-}
-
-// The bits that no entry of this mode may have set.
-static uint64_t common_reserved_bits(const struct walker *w)
-{
-    uint64_t nx = (w->registers->efer & MMU_EFER_NXE) != 0 ? 0 : MMU_ENTRY_NX;
-    switch (w->mode) {
-    case MMU_MODE_NONE:
-    case MMU_MODE_32BIT:
-        return 0;
-    case MMU_MODE_PAE:
-        return bit_range(62, w->phys_bits) | nx;
-    case MMU_MODE_4LEVEL:
-    case MMU_MODE_5LEVEL:
-        break;
-    }
-    return bit_range(51, w->phys_bits) | nx;
 }
 
 static uint64_t pae_pdpte_reserved_bits(unsigned phys_bits)
@@ -170,42 +158,18 @@ static uint64_t reserved_bits(const struct walker *w, unsigned level, uint64_t e
 
 static unsigned shift_of(const struct walker *w, unsigned level)
 {
-    return PAGE_SHIFT + w->geometry->index_bits * (level - 1);
+    return PAGE_SHIFT + w->index_bits * (level - 1);
 }
 
-static bool read_entry(const struct walker *w, uint64_t entry_phys, uint64_t *out_entry)
+// Inline, because this is most of what a walk costs.
+static inline bool read_entry(const struct walker *w, uint64_t entry_phys, uint64_t *out_entry)
 {
-    uint8_t bytes[8];
     const struct mmu_memory *memory = w->memory;
-    if (w->mode == MMU_MODE_32BIT) {
-        bool is_read = memory->read(memory->context, entry_phys, bytes, 4);
-        *out_entry = is_read ? load_le32(bytes) : 0;
-        return is_read;
-    }
-    bool is_read = memory->read(memory->context, entry_phys, bytes, 8);
-    *out_entry = is_read ? load_le64(bytes) : 0;
-    return is_read;
-}
-
-// Reads the entry that translates w->linear in the table at table_phys, and notes it in *out.
-static bool fetch_entry(const struct walker *w, unsigned level, uint64_t table_phys,
-                        struct mmu_walk *out, uint64_t *out_entry)
-{
-    unsigned shift = shift_of(w, level);
-    uint64_t index = (w->linear >> shift) & ((UINT64_C(1) << w->geometry->index_bits) - 1);
-    uint64_t entry_phys = table_phys + (index << w->geometry->entry_shift);
-
-    out->level = (uint8_t)level;
-    out->page_size = UINT64_C(1) << shift;
-    if (w->pdptes != NULL && level == LEVEL_PDPT) {
-        *out_entry = w->pdptes[index];
-    } else if (!read_entry(w, entry_phys, out_entry)) {
+    uint8_t *bytes = (uint8_t *)out_entry;
+    if (!memory->read(memory->context, entry_phys, bytes, w->entry_size)) {
         return false;
     }
-    unsigned depth = w->geometry->levels - level;
-    out->entries[depth] = *out_entry;
-    out->entry_phys[depth] = entry_phys;
-    out->num_entries = (uint8_t)(depth + 1);
+    *out_entry = w->entry_size == 4 ? load_le32(bytes) : load_le64(bytes);
     return true;
 }
 
@@ -218,21 +182,6 @@ static uint64_t page_frame(const struct walker *w, uint64_t entry, uint64_t page
     return frame;
 }
 
-// all and any: the entries of the walk ANDed and ORed together.
-static void finish(const struct walker *w, uint64_t all, uint64_t any, struct mmu_walk *out)
-{
-    uint64_t leaf = out->entries[out->num_entries - 1];
-    out->valid = true;
-    out->writable = (all & MMU_ENTRY_RW) != 0;
-    out->user = (all & MMU_ENTRY_US) != 0;
-    out->no_execute = (any & MMU_ENTRY_NX) != 0;
-    out->guest_phys = page_frame(w, leaf, out->page_size) | (w->linear & (out->page_size - 1));
-    out->global = (leaf & MMU_ENTRY_G) != 0 && (w->registers->cr4 & MMU_CR4_PGE) != 0;
-    if (w->mode >= MMU_MODE_4LEVEL) {
-        out->protection_key = (uint8_t)(leaf >> 59 & 0xF);
-    }
-}
-
 static enum mmu_fault entry_fault(const struct walker *w, unsigned level, uint64_t entry)
 {
     if ((entry & MMU_ENTRY_P) == 0) {
@@ -241,31 +190,79 @@ static enum mmu_fault entry_fault(const struct walker *w, unsigned level, uint64
     return (entry & reserved_bits(w, level, entry)) != 0 ? MMU_FAULT_RESERVED_BIT : MMU_FAULT_NONE;
 }
 
-static enum mmu_fault descend(const struct walker *w, struct mmu_walk *out)
+static inline bool fetch_entry(const struct walker *w, uint64_t table_phys, unsigned shift,
+                               uint64_t *out_entry, uint64_t *out_phys)
+{
+    uint64_t index = w->linear >> shift & w->index_mask;
+    *out_phys = table_phys + index * w->entry_size;
+    if (w->pdptes != NULL && shift == PDPT_SHIFT) {
+        *out_entry = w->pdptes[index];
+        return true;
+    }
+    return read_entry(w, *out_phys, out_entry);
+}
+
+// From the root down to a page or to what stops the walk. Returns the number of entries before
+// that.
+static unsigned descend(const struct walker *w, struct mmu_walk *out)
 {
     uint64_t table_phys = w->registers->cr3 & w->geometry->root_mask;
-    uint64_t all = ~UINT64_C(0);
-    uint64_t any = 0;
-    for (unsigned level = w->geometry->levels; level >= LEVEL_PT; level--) {
-        uint64_t entry = 0;
-        if (!fetch_entry(w, level, table_phys, out, &entry)) {
-            return MMU_FAULT_UNREADABLE;
-        }
-        enum mmu_fault fault = entry_fault(w, level, entry);
-        if (fault != MMU_FAULT_NONE) {
-            return fault;
-        }
-        out->last_valid_entry = (uint8_t)(w->geometry->levels - level);
-        // A PDPTE of PAE paging has no rights of its own.
-        all &= is_pae_pdpte(w, level) ? all : entry;
-        any |= entry;
-        if (level == LEVEL_PT || is_large(w, level, entry)) {
-            finish(w, all, any, out);
-            break;
+    unsigned shift = shift_of(w, w->levels);
+    unsigned depth = 0;
+    out->fault = MMU_FAULT_UNREADABLE;
+    while (fetch_entry(w, table_phys, shift, &out->entries[depth], &out->entry_phys[depth])) {
+        uint64_t entry = out->entries[depth];
+        if ((entry & w->special) != MMU_ENTRY_P || shift == PAGE_SHIFT) {
+            unsigned level = w->levels - depth;
+            enum mmu_fault fault = entry_fault(w, level, entry);
+            if (fault != MMU_FAULT_NONE || level == LEVEL_PT || is_large(w, level, entry)) {
+                out->fault = fault;
+                break;
+            }
         }
         table_phys = entry & w->address_mask;
+        shift -= w->index_bits;
+        depth++;
     }
-    return MMU_FAULT_NONE;
+    return depth;
+}
+
+static bool walk_from_root(const struct walker *w, struct mmu_walk *out)
+{
+    unsigned depth = descend(w, out);
+    out->level = (uint8_t)(w->levels - depth);
+    out->num_entries = (uint8_t)(depth + (out->fault == MMU_FAULT_UNREADABLE ? 0 : 1));
+    out->page_size = UINT64_C(1) << shift_of(w, out->level);
+    uint64_t offset = w->linear & (out->page_size - 1);
+    out->contiguous = out->page_size - offset;
+    if (out->fault == MMU_FAULT_NONE) {
+        out->valid = true;
+        out->guest_phys = page_frame(w, out->entries[depth], out->page_size) | offset;
+    }
+    // Every entry before the one that ended the walk is valid.
+    unsigned num_valid = depth + (out->valid ? 1 : 0);
+    out->last_valid_entry = num_valid != 0 ? (uint8_t)(num_valid - 1) : MMU_NO_ENTRY;
+    return out->valid;
+}
+
+// What the entries of a walk that found a page say about it.
+static void note_rights(const struct walker *w, struct mmu_walk *out)
+{
+    uint64_t leaf = out->entries[out->num_entries - 1];
+    uint64_t all = leaf;
+    uint64_t any = leaf;
+    // A PDPTE of PAE paging has no rights of its own.
+    for (unsigned i = w->mode == MMU_MODE_PAE ? 1 : 0; i + 1U < out->num_entries; i++) {
+        all &= out->entries[i];
+        any |= out->entries[i];
+    }
+    out->writable = (all & MMU_ENTRY_RW) != 0;
+    out->user = (all & MMU_ENTRY_US) != 0;
+    out->no_execute = (any & MMU_ENTRY_NX) != 0;
+    out->global = (leaf & MMU_ENTRY_G) != 0 && (w->registers->cr4 & MMU_CR4_PGE) != 0;
+    if (w->mode >= MMU_MODE_4LEVEL) {
+        out->protection_key = (uint8_t)(leaf >> 59 & 0xF);
+    }
 }
 
 // What is wrong before a single entry is read.
@@ -308,41 +305,157 @@ static bool answer_without_tables(const struct walker *w, struct mmu_walk *out)
     return out->valid;
 }
 
+// The bits of an entry that hold an address below MAXPHYADDR locate a table or a page, and those
+// above are reserved in every entry of the mode; so is bit 63 without NXE, where entries have it.
 static void prepare(const struct mmu_registers *registers, enum pdpte_source source,
                     struct walker *w)
 {
-    bool pse = w->mode != MMU_MODE_32BIT || (registers->cr4 & MMU_CR4_PSE) != 0;
+    const struct geometry *geometry = &geometries[w->mode];
+    bool has_nx = geometry->entry_shift == 3;
+    bool nxe = (registers->efer & MMU_EFER_NXE) != 0;
+    bool pse = has_nx || (registers->cr4 & MMU_CR4_PSE) != 0;
     bool loaded = source == PDPTES_AS_LOADED && registers->pdptes_loaded;
-    w->geometry = &geometries[w->mode];
     w->phys_bits = phys_bits_of(registers);
-    w->reserved = common_reserved_bits(w);
-    w->address_mask = bit_range(w->phys_bits - 1, PAGE_SHIFT);
+    uint64_t phys_mask = (UINT64_C(1) << w->phys_bits) - 1;
+    w->geometry = geometry;
+    w->levels = geometry->levels;
+    w->index_bits = geometry->index_bits;
+    w->index_mask = (UINT64_C(1) << geometry->index_bits) - 1;
+    w->entry_size = 1U << geometry->entry_shift;
+    w->address_mask = geometry->frame_mask & phys_mask;
+    w->reserved = (geometry->frame_mask & ~phys_mask) | (has_nx && !nxe ? MMU_ENTRY_NX : 0);
     w->large = pse ? MMU_ENTRY_PS : 0;
+    // The PDPTEs of PAE paging have rules of their own.
+    w->special = w->mode == MMU_MODE_PAE ? ~UINT64_C(0) : MMU_ENTRY_P | MMU_ENTRY_PS | w->reserved;
     w->pdptes = w->mode == MMU_MODE_PAE && loaded ? registers->pdpte : NULL;
+}
+
+// Everything that does not depend on the address. False when there is no paging mode.
+static bool begin(const struct mmu_registers *registers, const struct mmu_memory *memory,
+                  enum pdpte_source source, struct walker *out)
+{
+    out->registers = registers;
+    out->memory = memory;
+    if (!mmu_mode_of(registers, &out->mode)) {
+        return false;
+    }
+    prepare(registers, source, out);
+    return true;
+}
+
+// All but the rights.
+static bool walk_at(struct walker *w, uint64_t linear, struct mmu_walk *out)
+{
+    // The arrays stay as they are: clearing them costs as much as a walk.
+    memset(out, 0, offsetof(struct mmu_walk, entries));
+    out->last_valid_entry = MMU_NO_ENTRY;
+    out->mode = w->mode;
+    w->linear = linear;
+    out->fault = address_fault(w);
+    if (out->fault != MMU_FAULT_NONE || w->mode == MMU_MODE_NONE) {
+        return answer_without_tables(w, out);
+    }
+    return walk_from_root(w, out);
+}
+
+static void answer_without_mode(uint64_t linear, struct mmu_walk *out)
+{
+    memset(out, 0, offsetof(struct mmu_walk, entries));
+    out->last_valid_entry = MMU_NO_ENTRY;
+    out->fault = MMU_FAULT_MODE;
+    out->contiguous = linear == 0 ? UINT64_MAX : -linear;
 }
 
 bool walk_tables(const struct mmu_registers *registers, const struct mmu_memory *memory,
                  uint64_t linear, enum pdpte_source source, struct mmu_walk *out)
 {
-    struct walker w = {.registers = registers, .memory = memory, .linear = linear};
-
-    // The arrays stay as they are: clearing them costs as much as a walk.
-    memset(out, 0, offsetof(struct mmu_walk, entries));
-    out->last_valid_entry = MMU_NO_ENTRY;
-    if (!mmu_mode_of(registers, &w.mode)) {
-        out->fault = MMU_FAULT_MODE;
-        out->contiguous = linear == 0 ? UINT64_MAX : -linear;
+    struct walker w;
+    if (!begin(registers, memory, source, &w)) {
+        answer_without_mode(linear, out);
         return false;
     }
-    out->mode = w.mode;
-    prepare(registers, source, &w);
-    out->fault = address_fault(&w);
-    if (out->fault != MMU_FAULT_NONE || w.mode == MMU_MODE_NONE) {
-        return answer_without_tables(&w, out);
+    if (walk_at(&w, linear, out) && out->num_entries != 0) {
+        note_rights(&w, out);
     }
-    out->fault = descend(&w, out);
-    out->contiguous = out->page_size - (linear & (out->page_size - 1));
     return out->valid;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void add_run(uint64_t guest_phys, uint64_t len, struct mmu_runs *out)
+{
+    struct mmu_run *next = &out->run[out->num_runs];
+    out->len += len;
+    if (out->num_runs != 0 && guest_phys == next[-1].guest_phys + next[-1].len) {
+        next[-1].len += len;
+        return;
+    }
+    *next = (struct mmu_run){guest_phys, len};
+    out->num_runs++;
+}
+
+// Reads num entries that follow each other in one table, as 8-byte values.
+static bool read_entries(const struct walker *w, uint64_t entry_phys, size_t num, uint64_t *out)
+{
+    uint8_t bytes[8 * MMU_MAX_RUNS];
+    if (!w->memory->read(w->memory->context, entry_phys, bytes, num * w->entry_size)) {
+        return false;
+    }
+    for (size_t i = 0; i < num; i++) {
+        const uint8_t *entry = bytes + i * w->entry_size;
+        out[i] = w->entry_size == 4 ? load_le32(entry) : load_le64(entry);
+    }
+    return true;
+}
+
+// *walk found a 4 KiB page. The entries behind its own translate what follows in the linear space,
+// to the end of the page table; those that are in order need no walk of their own.
+static void add_pages_behind(const struct walker *w, const struct mmu_walk *walk, uint64_t len,
+                             struct mmu_runs *out)
+{
+    const uint64_t page_size = UINT64_C(1) << PAGE_SHIFT;
+    uint64_t entries[MMU_MAX_RUNS];
+    uint64_t entry_phys = walk->entry_phys[walk->num_entries - 1] + w->entry_size;
+    uint64_t index = w->linear >> PAGE_SHIFT & w->index_mask;
+    uint64_t wanted = (len - out->len + page_size - 1) >> PAGE_SHIFT;
+    size_t num = MMU_MAX_RUNS - out->num_runs;
+    num = least(least(num, wanted), w->index_mask - index);
+    if (num == 0 || !read_entries(w, entry_phys, num, entries)) {
+        return;
+    }
+    for (size_t i = 0; i < num; i++) {
+        if ((entries[i] & (w->reserved | MMU_ENTRY_P)) != MMU_ENTRY_P) {
+            return;
+        }
+        add_run(entries[i] & w->address_mask, least(len - out->len, page_size), out);
+    }
+}
+
+enum mmu_fault mmu_locate_runs(const struct mmu_registers *registers,
+                               const struct mmu_memory *memory, uint64_t linear, uint64_t len,
+                               struct mmu_runs *out)
+{
+    struct walker w;
+    struct mmu_walk walk;
+    out->num_runs = 0;
+    out->len = 0;
+    if (!begin(registers, memory, PDPTES_FROM_MEMORY, &w)) {
+        return MMU_FAULT_MODE;
+    }
+    // Addresses do not wrap from 2^64 to 0.
+    while (out->len < len && out->num_runs < MMU_MAX_RUNS && linear + out->len >= linear) {
+        if (!walk_at(&w, linear + out->len, &walk)) {
+            return walk.fault;
+        }
+        add_run(walk.guest_phys, least(len - out->len, walk.contiguous), out);
+        if (walk.level == LEVEL_PT) {
+            add_pages_behind(&w, &walk, len, out);
+        }
+    }
+    return MMU_FAULT_NONE;
 }
 
 // SDM 3A, "PDPTE Registers": the load is #GP(0) when a present PDPTE has a reserved bit set.

@@ -3,11 +3,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "mmu_model/paging.h"
-#include "mmu_model/segment.h"
+#include "words.h"
 
 enum {
     IMAGE_BASE = 0x1400000,
@@ -100,25 +99,6 @@ static void answer(const struct recording *recording, const struct access_row *r
     }
 }
 
-// The next word of the line, which is cut out of it; "" at the end.
-static char *take_word(char **cursor)
-{
-    char *word = *cursor + strspn(*cursor, " \n");
-    char *end = word + strcspn(word, " \n");
-    *cursor = *end != 0 ? end + 1 : end;
-    *end = 0;
-    return word;
-}
-
-static uint64_t take_hex(char **cursor)
-{
-    char *word = take_word(cursor);
-    char *end = word;
-    uint64_t value = strtoull(word, &end, 16);
-    assert_true(end != word && *end == 0);
-    return value;
-}
-
 static void check_row(struct recording *recording, char *cursor)
 {
     struct mmu_memory memory = {read_image, recording};
@@ -178,76 +158,9 @@ static void check_recording(void **state)
     assert_int_equal(recording->num_rows, 0);
 }
 
-// One segment of limits.txt, cached in DS.
-struct limits {
-    struct segment_registers segments;
-    struct mmu_registers registers;
-    size_t num_rows;
-};
-
-static void take_segment(struct limits *limits, char *cursor)
-{
-    uint64_t descriptor = take_hex(&cursor);
-    uint64_t base = take_hex(&cursor);
-    bool real = descriptor == 0;
-    uint16_t selector = real ? (uint16_t)(base >> 4) : 0x60;
-    limits->segments.ds = real ? (struct segment){selector, 0x93, 0xFFFF, base}
-                               : segment_from_descriptor(selector, descriptor, 0);
-    limits->registers.cr0 = real ? 0 : MMU_CR0_PE;
-    assert_int_equal(limits->segments.ds.base, base);
-}
-
-static void check_limit(const struct limits *limits, char *cursor)
-{
-    const struct segment *ds = &limits->segments.ds;
-    struct mmu_memory memory = {read_image, &recordings[0]};
-    struct far_pointer at = {.selector = ds->selector, .offset = take_hex(&cursor)};
-    uint64_t size = take_hex(&cursor);
-    bool want = strcmp(take_word(&cursor), "ok") == 0;
-    struct segment_linear linear;
-
-    enum segment_fault fault =
-        segment_to_linear(&limits->segments, &limits->registers, &memory, at, &linear);
-
-    bool got = fault == SEGMENT_FAULT_NONE && linear.length >= size;
-    if (got != want) {
-        fail_msg("access %s: rights %X limit %X offset %" PRIX64 " size %u",
-                 got ? "allowed" : "refused", ds->access, ds->limit, at.offset, (unsigned)size);
-    }
-}
-
-static void take_limits_line(struct limits *limits, char *cursor)
-{
-    char kind = *take_word(&cursor);
-    if (kind == 'S') {
-        take_segment(limits, cursor);
-    } else if (kind == 'A') {
-        check_limit(limits, cursor);
-        limits->num_rows++;
-    }
-}
-
-static void segment_limits(void **state)
-{
-    (void)state;
-    struct limits limits = {.num_rows = 0};
-    char line[256];
-    FILE *file = fopen(MMU_MODEL_TEST_DATA "/limits.txt", "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof(line), file) != NULL) {
-        take_limits_line(&limits, line);
-    }
-    (void)fclose(file);
-    assert_int_equal(limits.num_rows, 5235);
-}
-
 int main(void)
 {
     int failures = 0;
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(segment_limits),
-    };
-    failures += cmocka_run_group_tests(tests, NULL, NULL);
     RUN_ROWS(failures, "recorded walks", recordings, check_recording);
     return failures;
 }

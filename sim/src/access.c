@@ -21,6 +21,18 @@ void access_begin(struct access *access, struct machine *machine, uint64_t root)
     access->memory = machine_mmu_memory(machine);
 }
 
+static enum pulse_cpu_mode mode_of(const struct access *access)
+{
+    return cpu_pulse_mode(&access->machine->cpus[access->machine->current]);
+}
+
+enum pulse_status access_mode(const struct access *access)
+{
+    enum mmu_mode mode;
+    bool has_mode = mmu_mode_of(&access->registers, &mode) && mode_of(access) != PULSE_MODE_SMM;
+    return has_mode ? STATUS_SUCCESS : STATUS_INVALID_CPU_MODE;
+}
+
 static enum pulse_status status_of_walk(enum mmu_fault fault)
 {
     return fault == MMU_FAULT_MODE ? STATUS_INVALID_CPU_MODE : STATUS_INVALID_TRANSLATION;
@@ -29,11 +41,18 @@ static enum pulse_status status_of_walk(enum mmu_fault fault)
 enum pulse_status access_linear(const struct access *access, const struct target_address *address,
                                 struct segment_linear *out)
 {
+    enum pulse_status status = access_mode(access);
+    if (status != STATUS_SUCCESS) {
+        return status;
+    }
     if (address->space == TARGET_LINEAR) {
         // One short of 2^64 when the address is 0: no transfer is that long.
         *out = (struct segment_linear){address->address, UINT64_MAX - address->address,
                                        address->address};
         out->length += address->address != 0;
+        if (address->address <= UINT32_MAX && mode_of(access) != PULSE_MODE_LONG64) {
+            out->length = (UINT64_C(1) << 32) - address->address;
+        }
         return STATUS_SUCCESS;
     }
     struct segment_registers segments;
@@ -114,6 +133,36 @@ static size_t least(uint64_t a, size_t b)
     return a < b ? (size_t)a : b;
 }
 
+// Where the next of len bytes from linear on are. What is written may be the tables themselves, so
+// a write asks again after each page.
+static enum mmu_fault locate(const struct mover *mover, const struct access *access,
+                             uint64_t linear, size_t len, struct mmu_runs *out)
+{
+    if (mover->read_into) {
+        return mmu_locate_runs(&access->registers, &access->memory, linear, len, out);
+    }
+    struct mmu_walk walk;
+    out->num_runs = 0;
+    if (mmu_locate(&access->registers, &access->memory, linear, &walk)) {
+        out->run[0] = (struct mmu_run){walk.guest_phys, least(walk.contiguous, len)};
+        out->num_runs = 1;
+    }
+    return walk.fault;
+}
+
+// Moves what the runs describe. False at the first byte that cannot be reached.
+static bool move_runs(const struct mover *mover, const struct mmu_runs *runs, size_t *moved)
+{
+    for (size_t i = 0; i < runs->num_runs; i++) {
+        size_t done = move(mover, runs->run[i].guest_phys, *moved, (size_t)runs->run[i].len);
+        *moved += done;
+        if (done < runs->run[i].len) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum pulse_status move_linear(const struct mover *mover, const struct target_address *place,
                                      size_t len, size_t *out_moved)
 {
@@ -125,23 +174,17 @@ static enum pulse_status move_linear(const struct mover *mover, const struct tar
         return status;
     }
     len = least(linear.length, len);
+    enum mmu_fault fault = MMU_FAULT_NONE;
     size_t moved = 0;
-    while (moved < len) {
-        struct mmu_walk walk;
-        if (!mmu_locate(&access.registers, &access.memory, linear.linear + moved, &walk)) {
-            status = status_of_walk(walk.fault);
-            break;
-        }
-        size_t run = least(walk.contiguous, len - moved);
-        size_t done = move(mover, walk.guest_phys, moved, run);
-        moved += done;
-        if (done < run) {
-            status = STATUS_INVALID_TRANSLATION;
+    while (moved < len && fault == MMU_FAULT_NONE) {
+        struct mmu_runs runs;
+        fault = locate(mover, &access, linear.linear + moved, len - moved, &runs);
+        if (!move_runs(mover, &runs, &moved)) {
             break;
         }
     }
     *out_moved = moved;
-    return moved != 0 ? STATUS_SUCCESS : status;
+    return moved != 0 ? STATUS_SUCCESS : status_of_walk(fault);
 }
 
 static enum pulse_status transfer(const struct mover *mover, const struct target_address *place,

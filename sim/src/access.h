@@ -19,8 +19,12 @@ struct access {
 
 void access_begin(struct access *access, struct machine *machine, uint64_t root);
 
+// STATUS_INVALID_CPU_MODE when the control registers name no paging mode, and in SMM, whose tables
+// and segments nothing here shows: then no address translates.
+enum pulse_status access_mode(const struct access *access);
+
 // The linear address and the bytes from there on that the segment, or the end of the linear
-// space, allows.
+// space, allows; filled in also when the status is STATUS_INVALID_TRANSLATION.
 enum pulse_status access_linear(const struct access *access, const struct target_address *address,
                                 struct segment_linear *out);
 

@@ -90,8 +90,8 @@ bool memory_add(struct memory *memory, enum region_kind kind, uint64_t base, uin
 
 struct region *memory_region(struct memory *memory, uint64_t guest_phys)
 {
-    for (size_t i = 0; i < memory->num_regions; i++) {
-        struct region *region = &memory->regions[i];
+    struct region *end = memory->regions + memory->num_regions;
+    for (struct region *region = memory->regions; region < end; region++) {
         if (guest_phys - region->base < region->size) {
             return region;
         }
@@ -194,6 +194,19 @@ static void device_write_bytes(struct region *region, uint64_t offset, const uin
     }
 }
 
+// A copy whose most frequent lengths, those of a paging-structure entry and of a page, are known to
+// the compiler.
+static inline void copy(void *to, const uint8_t *from, size_t len)
+{
+    if (len == sizeof(uint64_t)) {
+        memcpy(to, from, sizeof(uint64_t));
+    } else if (len == MEMORY_PAGE_SIZE) {
+        memcpy(to, from, MEMORY_PAGE_SIZE);
+    } else {
+        memcpy(to, from, len);
+    }
+}
+
 static void region_read(struct region *region, uint64_t offset, uint8_t *bytes, size_t len)
 {
     if (region->host) {
@@ -228,9 +241,10 @@ static size_t run_length(struct memory *memory, uint64_t guest_phys, size_t len,
     return end - guest_phys < len ? (size_t)(end - guest_phys) : len;
 }
 
-size_t memory_read(struct memory *memory, uint64_t guest_phys, void *buffer, size_t len)
+// Not inlined, so that what nearly all reads need stays short.
+__attribute__((noinline)) static size_t read_across(struct memory *memory, uint64_t guest_phys,
+                                                    uint8_t *bytes, size_t len)
 {
-    uint8_t *bytes = buffer;
     size_t moved = 0;
     while (moved < len) {
         struct region *region = NULL;
@@ -246,6 +260,24 @@ size_t memory_read(struct memory *memory, uint64_t guest_phys, void *buffer, siz
         moved += run;
     }
     return moved;
+}
+
+// The bytes of RAM or ROM that begin at guest_phys, when len of them lie together; else NULL.
+static inline const uint8_t *host_bytes(struct memory *memory, uint64_t guest_phys, size_t len)
+{
+    const struct region *region = memory_region(memory, guest_phys);
+    uint64_t offset = region ? guest_phys - region->base : 0;
+    return region && region->host && len <= region->size - offset ? region->host + offset : NULL;
+}
+
+size_t memory_read(struct memory *memory, uint64_t guest_phys, void *buffer, size_t len)
+{
+    const uint8_t *bytes = host_bytes(memory, guest_phys, len);
+    if (bytes) {
+        copy(buffer, bytes, len);
+        return len;
+    }
+    return read_across(memory, guest_phys, buffer, len);
 }
 
 static void region_write(struct region *region, uint64_t offset, const uint8_t *bytes, size_t len)
@@ -276,9 +308,9 @@ size_t memory_write(struct memory *memory, uint64_t guest_phys, const void *buff
     return moved;
 }
 
-bool memory_peek(struct memory *memory, uint64_t guest_phys, void *buffer, size_t len)
+__attribute__((noinline)) static bool peek_across(struct memory *memory, uint64_t guest_phys,
+                                                  uint8_t *bytes, size_t len)
 {
-    uint8_t *bytes = buffer;
     while (len != 0) {
         struct region *region = NULL;
         size_t run = run_length(memory, guest_phys, len, &region);
@@ -295,6 +327,16 @@ bool memory_peek(struct memory *memory, uint64_t guest_phys, void *buffer, size_
         len -= run;
     }
     return true;
+}
+
+bool memory_peek(struct memory *memory, uint64_t guest_phys, void *buffer, size_t len)
+{
+    const uint8_t *bytes = host_bytes(memory, guest_phys, len);
+    if (bytes) {
+        copy(buffer, bytes, len);
+        return true;
+    }
+    return peek_across(memory, guest_phys, buffer, len);
 }
 
 bool memory_load(struct memory *memory, uint64_t guest_phys, const void *bytes, size_t len)

@@ -9,13 +9,6 @@
 // What SYSRET restores from R11.
 #define SYSRET_FLAGS UINT64_C(0x3C7FD7)
 
-enum {
-    FLAT_CODE64 = 0xA09B, // G L P S, execute, read, accessed
-    FLAT_CODE32 = 0xC09B, // with D
-    FLAT_DATA = 0xC093,   // G B P S, read, write, accessed
-    DPL_3 = 0x60,
-};
-
 void interp_mov_from_segment(struct exec *x, const struct insn *insn)
 {
     struct segment segment;
@@ -30,7 +23,7 @@ void interp_mov_from_segment(struct exec *x, const struct insn *insn)
 // SDM 2B, "MOV", "POP", "LSS": after SS is loaded, interrupts wait for one instruction more.
 static void load_segment(struct exec *x, enum segment_index index, uint16_t selector)
 {
-    segment_load(x, index, selector);
+    exec_load_segment(x, index, selector);
     if (index == SEG_SS) {
         cpu_guest(x->cpu, INTERRUPTIBILITY) |= BLOCKING_MOV_SS;
     }
@@ -101,45 +94,58 @@ void interp_load_far_pointer(struct exec *x, const struct insn *insn)
     cpu_set_gpr(x->cpu, insn->reg, insn_operand_size(insn), offset);
 }
 
-// FF /3 CALL, FF /5 JMP, through a code segment.
+// What a far CALL leaves on the stack. To an inner level it is the new stack, and the old one's
+// place stands on it too; it is written with the rights of that level.
+static void push_return(struct exec *x, const struct segment_transfer *transfer, size_t size)
+{
+    uint64_t rsp = cpu_guest(x->cpu, RSP);
+    if (transfer->switches_stack) {
+        x->user = false;
+        cpu_guest(x->cpu, RSP) = transfer->sp;
+        interp_push(x, size, cpu_guest(x->cpu, SS_SELECTOR));
+        interp_push(x, size, rsp);
+    }
+    interp_push(x, size, cpu_guest(x->cpu, CS_SELECTOR));
+    interp_push(x, size, cpu_guest(x->cpu, RIP));
+}
+
+// FF /3 CALL, FF /5 JMP, to a code segment or through a call gate.
 void interp_far_indirect(struct exec *x, const struct insn *insn)
 {
-    struct segment code;
-    struct segment old;
-    uint16_t selector = 0;
-    size_t size = insn_operand_size(insn);
-    uint64_t rip = load_pointer(x, insn, &selector);
-    if (x->faulted || !segment_load_far_code(x, selector, &code)) {
+    struct segment_cpu cpu = exec_segment_cpu(x);
+    struct segment_transfer transfer;
+    struct far_pointer to = {0};
+    bool call = (insn->reg & 7) == 3;
+    to.offset = load_pointer(x, insn, &to.selector);
+    if (x->faulted ||
+        !exec_settle(x, segment_transfer(&cpu, call ? SEGMENT_CALL : SEGMENT_JMP, to, &transfer))) {
         return;
     }
-    bool code64 = (code.access & SEGMENT_ACCESS_L) != 0;
-    if (code64 ? !cpu_is_canonical(x->cpu, rip) : rip > code.limit) {
-        interp_gp(x);
+    if (call) {
+        push_return(x, &transfer, transfer.gated ? transfer.width : insn_operand_size(insn));
     }
-    cpu_segment(x->cpu, SEG_CS, &old);
-    if ((insn->reg & 7) == 3) {
-        interp_push(x, size, old.selector);
-        interp_push(x, size, cpu_guest(x->cpu, RIP));
+    exec_set_descriptor_flag(x, &transfer.code);
+    cpu_set_segment(x->cpu, SEG_CS, &transfer.code.segment);
+    cpu_guest(x->cpu, RIP) = transfer.offset;
+    if (transfer.changes_level) {
+        cpu_set_segment(x->cpu, SEG_SS, &transfer.stack.segment);
     }
-    cpu_set_segment(x->cpu, SEG_CS, &code);
-    cpu_guest(x->cpu, RIP) = rip;
 }
 
 void interp_far_return(struct exec *x, const struct insn *insn)
 {
-    struct return_frame frame = {0};
+    struct segment_frame frame = {0};
+    uint64_t rsp = 0;
     size_t size = insn_operand_size(insn);
     frame.rip = interp_pop(x, size);
     frame.cs = (uint16_t)interp_pop(x, size);
     cpu_guest(x->cpu, RSP) += insn->immediate;
     frame.has_stack = (frame.cs & 3u) > cpu_cpl(x->cpu);
     if (frame.has_stack) {
-        frame.rsp = interp_pop(x, size) + insn->immediate;
+        rsp = interp_pop(x, size) + insn->immediate;
         frame.ss = (uint16_t)interp_pop(x, size);
     }
-    if (!x->faulted) {
-        segment_return(x, &frame);
-    }
+    exec_return(x, &frame, rsp);
 }
 
 // The flags that IRET may change at this CPL.
@@ -152,36 +158,32 @@ static uint64_t iret_flags(const struct exec *x, size_t size)
     return mask;
 }
 
-// SDM 2A, "IRET/IRETD/IRETQ": in 64-bit mode SS and RSP are always popped, and a nested task is
-// #GP.
+// SDM 2A, "IRET/IRETD/IRETQ": in 64-bit mode SS and RSP are popped whatever the frame holds, or
+// the return is refused before.
 void interp_iret(struct exec *x, const struct insn *insn)
 {
-    struct return_frame frame = {.has_stack = true};
+    struct segment_cpu cpu = exec_segment_cpu(x);
+    struct segment_frame frame = {.has_stack = true};
     size_t size = insn_operand_size(insn);
     uint64_t mask = iret_flags(x, size);
-    if ((cpu_guest(x->cpu, RFLAGS) & RFLAGS_NT) != 0) {
+    if (segment_iret(&cpu, cpu_guest(x->cpu, RFLAGS), 0, 0) == SEGMENT_IRET_REFUSED) {
         interp_gp(x);
     }
     frame.rip = interp_pop(x, size);
     frame.cs = (uint16_t)interp_pop(x, size);
     uint64_t rflags = interp_pop(x, size);
-    frame.rsp = interp_pop(x, size);
+    uint64_t rsp = interp_pop(x, size);
     frame.ss = (uint16_t)interp_pop(x, size);
+    exec_return(x, &frame, rsp);
     if (!x->faulted) {
-        segment_return(x, &frame);
         interp_set_flags(x, mask, rflags);
     }
 }
 
-// CS and SS as the fast system calls load them: flat, without a look at the descriptor tables.
-static void load_flat(struct exec *x, uint16_t cs, uint16_t ss, bool code64)
+static void load_pair(struct exec *x, struct segment_pair pair)
 {
-    uint32_t dpl = (cs & 3) == 3 ? DPL_3 : 0;
-    uint32_t rights = code64 ? FLAT_CODE64 : FLAT_CODE32;
-    struct segment code = {.selector = cs, .access = rights | dpl, .limit = UINT32_MAX};
-    struct segment data = {.selector = ss, .access = FLAT_DATA | dpl, .limit = UINT32_MAX};
-    cpu_set_segment(x->cpu, SEG_CS, &code);
-    cpu_set_segment(x->cpu, SEG_SS, &data);
+    cpu_set_segment(x->cpu, SEG_CS, &pair.cs);
+    cpu_set_segment(x->cpu, SEG_SS, &pair.ss);
 }
 
 static bool syscall_enabled(struct exec *x)
@@ -197,7 +199,6 @@ void interp_syscall(struct exec *x, const struct insn *insn)
 {
     (void)insn;
     struct vmx_cpu *vmx = &x->cpu->vmx;
-    uint16_t cs = (uint16_t)(vmx->msr[MSR_SLOT_IA32_STAR] >> 32 & 0xFFFC);
     if (!syscall_enabled(x)) {
         return;
     }
@@ -205,14 +206,13 @@ void interp_syscall(struct exec *x, const struct insn *insn)
     vmx->gpr[VMX_R11] = cpu_guest(x->cpu, RFLAGS) & ~RFLAGS_RF;
     cpu_guest(x->cpu, RIP) = vmx->msr[MSR_SLOT_IA32_LSTAR];
     interp_set_flags(x, vmx->msr[MSR_SLOT_IA32_FMASK] | RFLAGS_RF, 0);
-    load_flat(x, cs, (uint16_t)(cs + 8), true);
+    load_pair(x, segment_of_syscall(vmx->msr[MSR_SLOT_IA32_STAR]));
     x->delivered = true;
 }
 
 void interp_sysret(struct exec *x, const struct insn *insn)
 {
     struct vmx_cpu *vmx = &x->cpu->vmx;
-    uint16_t base = (uint16_t)(vmx->msr[MSR_SLOT_IA32_STAR] >> 48);
     bool code64 = (insn->rex & REX_W) != 0;
     uint64_t rip = code64 ? vmx->gpr[VMX_RCX] : vmx->gpr[VMX_RCX] & 0xFFFFFFFF;
     if (!syscall_enabled(x)) {
@@ -224,37 +224,40 @@ void interp_sysret(struct exec *x, const struct insn *insn)
     }
     cpu_guest(x->cpu, RFLAGS) = (vmx->gpr[VMX_R11] & SYSRET_FLAGS) | RFLAGS_FIXED;
     cpu_guest(x->cpu, RIP) = rip;
-    load_flat(x, (uint16_t)((base + (code64 ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), code64);
+    load_pair(x, segment_of_sysret(vmx->msr[MSR_SLOT_IA32_STAR], code64));
+}
+
+// SDM 2B, "SYSENTER": a null selector in the MSR is #GP(0).
+static bool sysenter_enabled(const struct exec *x)
+{
+    return !segment_is_null((uint16_t)cpu_guest(x->cpu, SYSENTER_CS));
 }
 
 void interp_sysenter(struct exec *x, const struct insn *insn)
 {
     (void)insn;
-    uint16_t cs = (uint16_t)(cpu_guest(x->cpu, SYSENTER_CS) & 0xFFFC);
-    if (cs == 0) {
+    if (!sysenter_enabled(x)) {
         interp_gp(x);
         return;
     }
     interp_set_flags(x, RFLAGS_VM | RFLAGS_IF | RFLAGS_RF, 0);
     cpu_guest(x->cpu, RSP) = cpu_guest(x->cpu, SYSENTER_ESP);
     cpu_guest(x->cpu, RIP) = cpu_guest(x->cpu, SYSENTER_EIP);
-    load_flat(x, cs, (uint16_t)(cs + 8), true);
+    load_pair(x, segment_of_sysenter(cpu_guest(x->cpu, SYSENTER_CS), true));
     x->delivered = true;
 }
 
 void interp_sysexit(struct exec *x, const struct insn *insn)
 {
     const uint64_t *gpr = x->cpu->vmx.gpr;
-    uint16_t base = (uint16_t)(cpu_guest(x->cpu, SYSENTER_CS) & 0xFFFC);
     bool code64 = (insn->rex & REX_W) != 0;
     uint64_t mask = code64 ? UINT64_MAX : UINT32_MAX;
     uint64_t rip = gpr[VMX_RDX] & mask;
     interp_require_cpl0(x);
-    if (base == 0 || !cpu_is_canonical(x->cpu, rip)) {
+    if (!sysenter_enabled(x) || !cpu_is_canonical(x->cpu, rip)) {
         interp_gp(x);
     }
     cpu_guest(x->cpu, RIP) = rip;
     cpu_guest(x->cpu, RSP) = gpr[VMX_RCX] & mask;
-    load_flat(x, (uint16_t)((base + (code64 ? 32 : 16)) | 3),
-              (uint16_t)((base + (code64 ? 40 : 24)) | 3), code64);
+    load_pair(x, segment_of_sysexit(cpu_guest(x->cpu, SYSENTER_CS), code64));
 }

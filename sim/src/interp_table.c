@@ -1,25 +1,14 @@
 // Descriptor-table registers, LAR, LSL, VERR and VERW, and the rest of groups 6 and 7.
 #include "interp_handlers.h"
 
+#include "exits.h"
+#include "mmu_model/segment_check.h"
 #include "segment_load.h"
+#include "vmx_model/controls.h"
 
 #define CR4_UMIP UINT64_C(0x00000800)
 #define CR4_SMAP MMU_CR4_SMAP
 #define CR4_PKE  MMU_CR4_PKE
-
-enum {
-    TYPE_LDT = 2,
-    TYPE_TSS_AVAILABLE = 9,
-    TYPE_TSS_BUSY = 11,
-    TYPE_CALL_GATE = 12,
-    TYPE_WRITABLE = 2,
-    TYPE_READABLE = 2,
-};
-
-static void general_protection(struct exec *x, uint32_t code)
-{
-    exec_raise_code(x, VECTOR_GP, code);
-}
 
 // SDM 2A, "SGDT": with UMIP the tables' places are the supervisor's alone.
 static void require_umip(struct exec *x)
@@ -29,80 +18,40 @@ static void require_umip(struct exec *x)
     }
 }
 
-static unsigned type_of(const struct segment *segment)
-{
-    return segment->access & (SEGMENT_ACCESS_TYPE | SEGMENT_ACCESS_S);
-}
-
 // SLDT and STR: 16 bits into memory, zero-extended into a register.
 static void store_selector(struct exec *x, const struct insn *insn, uint64_t selector)
 {
     require_umip(x);
+    exit_table(x, insn, VMX_EXIT_LDTR_OR_TR);
     interp_store_rm(x, insn, insn->mod == 3 ? insn_operand_size(insn) : 2, selector);
 }
 
-static void lldt(struct exec *x, const struct insn *insn)
+// LLDT and LTR, which exit only where they are allowed.
+static uint16_t selector_to_load(struct exec *x, const struct insn *insn)
 {
-    struct segment segment = {.access = SEGMENT_ACCESS_UNUSABLE};
     uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
-    interp_require_cpl0(x);
-    if (x->faulted) {
-        return;
+    if (cpu_cpl(x->cpu) == 0) {
+        exit_table(x, insn, VMX_EXIT_LDTR_OR_TR);
     }
-    segment.selector = selector;
-    if (!segment_is_null(selector) && descriptor_read(x, selector, VECTOR_GP, &segment)) {
-        if ((selector & 4) != 0 || type_of(&segment) != TYPE_LDT) {
-            general_protection(x, selector & 0xFFFCu);
-        } else if ((segment.access & SEGMENT_ACCESS_P) == 0) {
-            exec_raise_code(x, VECTOR_NP, selector & 0xFFFCu);
-        }
-    }
-    if (!x->faulted) {
-        cpu_set_segment(x->cpu, SEG_LDTR, &segment);
-    }
+    return selector;
 }
 
-static void ltr(struct exec *x, const struct insn *insn)
+// LAR, LSL, VERR and VERW. False: no such segment may be seen from here, and ZF says so.
+static bool query(struct exec *x, const struct insn *insn, enum segment_query what, uint32_t *out)
 {
-    struct segment segment;
+    struct segment_cpu cpu = exec_segment_cpu(x);
     uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
-    interp_require_cpl0(x);
-    if (x->faulted || !descriptor_read(x, selector, VECTOR_GP, &segment)) {
-        return;
+    bool zf = false;
+    if (x->faulted || !exec_settle(x, segment_query(&cpu, what, selector, &zf, out))) {
+        return false;
     }
-    if ((selector & 4) != 0 || type_of(&segment) != TYPE_TSS_AVAILABLE) {
-        general_protection(x, selector & 0xFFFCu);
-    } else if ((segment.access & SEGMENT_ACCESS_P) == 0) {
-        exec_raise_code(x, VECTOR_NP, selector & 0xFFFCu);
-    }
-    descriptor_set_busy(x, selector, &segment);
-    if (!x->faulted) {
-        cpu_set_segment(x->cpu, SEG_TR, &segment);
-    }
-}
-
-// Whether LAR, LSL, VERR and VERW may see the segment at this CPL and RPL.
-static bool is_visible(const struct exec *x, const struct segment *segment, uint16_t selector)
-{
-    unsigned dpl = segment_dpl(segment);
-    return segment_is_conforming(segment) || (cpu_cpl(x->cpu) <= dpl && (selector & 3u) <= dpl);
-}
-
-static void verify(struct exec *x, const struct insn *insn, bool writes)
-{
-    struct segment segment;
-    uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
-    bool found = descriptor_probe(x, selector, &segment);
-    bool code = segment_is_code(&segment);
-    bool rw = (segment.access & TYPE_READABLE) != 0; // writable when it is data
-    bool allowed = writes ? !code && rw : !code || rw;
-    bool memory = (segment.access & SEGMENT_ACCESS_S) != 0;
-    bool ok = found && memory && allowed && is_visible(x, &segment, selector);
-    interp_set_flags(x, RFLAGS_ZF, ok ? RFLAGS_ZF : 0);
+    interp_set_flags(x, RFLAGS_ZF, zf ? RFLAGS_ZF : 0);
+    return zf;
 }
 
 void interp_group6(struct exec *x, const struct insn *insn)
 {
+    uint32_t ignored = 0;
     switch (insn->reg & 7) {
     case 0:
         store_selector(x, insn, cpu_guest(x->cpu, LDTR_SELECTOR));
@@ -111,52 +60,36 @@ void interp_group6(struct exec *x, const struct insn *insn)
         store_selector(x, insn, cpu_guest(x->cpu, TR_SELECTOR));
         return;
     case 2:
-        lldt(x, insn);
+        exec_load_ldtr(x, selector_to_load(x, insn));
         return;
     case 3:
-        ltr(x, insn);
+        exec_load_tr(x, selector_to_load(x, insn));
         return;
     case 4:
-        verify(x, insn, false);
+        query(x, insn, SEGMENT_VERR, &ignored);
         return;
     case 5:
-        verify(x, insn, true);
+        query(x, insn, SEGMENT_VERW, &ignored);
         return;
     default:
         exec_raise(x, VECTOR_UD);
     }
 }
 
-// SDM 2A, "LAR" and "LSL": the system types that they know in IA-32e mode.
-static bool has_rights(const struct segment *segment, bool limit)
-{
-    unsigned type = type_of(segment);
-    bool system = type == TYPE_LDT || type == TYPE_TSS_AVAILABLE || type == TYPE_TSS_BUSY;
-    bool gate = type == TYPE_CALL_GATE && !limit;
-    return (segment->access & SEGMENT_ACCESS_S) != 0 || system || gate;
-}
-
-static void load_rights_or_limit(struct exec *x, const struct insn *insn, bool limit)
-{
-    struct segment segment;
-    uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
-    bool found = descriptor_probe(x, selector, &segment);
-    bool ok = found && has_rights(&segment, limit) && is_visible(x, &segment, selector);
-    interp_set_flags(x, RFLAGS_ZF, ok ? RFLAGS_ZF : 0);
-    if (ok) {
-        uint32_t rights = segment_access_to_descriptor(segment.access);
-        cpu_set_gpr(x->cpu, insn->reg, insn_operand_size(insn), limit ? segment.limit : rights);
-    }
-}
-
 void interp_lar(struct exec *x, const struct insn *insn)
 {
-    load_rights_or_limit(x, insn, false);
+    uint32_t rights = 0;
+    if (query(x, insn, SEGMENT_LAR, &rights)) {
+        cpu_set_gpr(x->cpu, insn->reg, insn_operand_size(insn), rights);
+    }
 }
 
 void interp_lsl(struct exec *x, const struct insn *insn)
 {
-    load_rights_or_limit(x, insn, true);
+    uint32_t limit = 0;
+    if (query(x, insn, SEGMENT_LSL, &limit)) {
+        cpu_set_gpr(x->cpu, insn->reg, insn_operand_size(insn), limit);
+    }
 }
 
 static void store_table(struct exec *x, const struct insn *insn, uint64_t limit, uint64_t base)
@@ -166,6 +99,7 @@ static void store_table(struct exec *x, const struct insn *insn, uint64_t limit,
         image[2 + i] = (uint8_t)(base >> 8 * i);
     }
     require_umip(x);
+    exit_table(x, insn, VMX_EXIT_GDTR_OR_IDTR);
     exec_write(x, interp_access(insn), interp_linear(x, insn), image, sizeof(image));
 }
 
@@ -174,10 +108,11 @@ static bool load_table(struct exec *x, const struct insn *insn, uint64_t *out_li
 {
     uint64_t linear = interp_linear(x, insn);
     interp_require_cpl0(x);
+    exit_table(x, insn, VMX_EXIT_GDTR_OR_IDTR);
     *out_limit = exec_load(x, interp_access(insn), linear, 2);
     *out_base = exec_load(x, interp_access(insn), linear + 2, 8);
     if (!cpu_is_canonical(x->cpu, *out_base)) {
-        general_protection(x, 0);
+        interp_gp(x);
     }
     return !x->faulted;
 }
@@ -187,6 +122,9 @@ static void invlpg(struct exec *x, const struct insn *insn)
     interp_require_cpl0(x);
     x->flush = FLUSH_PAGE;
     x->flush_linear = interp_linear(x, insn);
+    if (exit_processor(x->cpu, VMX_PROCESSOR_INVLPG_EXITING)) {
+        exit_instruction(x, insn, VMX_EXIT_INVLPG, x->flush_linear);
+    }
 }
 
 static void group7_memory(struct exec *x, const struct insn *insn)
@@ -240,12 +178,18 @@ static void set_ac(struct exec *x, uint64_t value)
 }
 
 // Waiting for a store to a monitored line may end at any time, so MWAIT ends at once.
-static void monitor_or_mwait(struct exec *x)
+static void monitor_or_mwait(struct exec *x, const struct insn *insn)
 {
+    bool mwait = (insn->rm & 7) == 1;
     if (cpu_cpl(x->cpu) != 0 || !interp_has(x, VMX_FEATURE_MONITOR)) {
         exec_raise(x, VECTOR_UD);
-    } else if ((x->cpu->vmx.gpr[VMX_RCX] & 0xFFFFFFFE) != 0) {
-        general_protection(x, 0);
+    }
+    if (exit_processor(x->cpu,
+                       mwait ? VMX_PROCESSOR_MWAIT_EXITING : VMX_PROCESSOR_MONITOR_EXITING)) {
+        exit_instruction(x, insn, mwait ? VMX_EXIT_MWAIT : VMX_EXIT_MONITOR, 0);
+    }
+    if ((x->cpu->vmx.gpr[VMX_RCX] & 0xFFFFFFFE) != 0) {
+        interp_gp(x);
     }
 }
 
@@ -256,7 +200,7 @@ static void pkru(struct exec *x, bool writes)
     if ((cpu_guest(x->cpu, CR4) & CR4_PKE) == 0) {
         exec_raise(x, VECTOR_UD);
     } else if ((used & 0xFFFFFFFF) != 0) {
-        general_protection(x, 0);
+        interp_gp(x);
     } else if (writes) {
         x->cpu->vmx.pkru = (uint32_t)gpr[VMX_RAX];
         x->flush = FLUSH_ALL;
@@ -269,9 +213,16 @@ static void pkru(struct exec *x, bool writes)
 static void group7_register(struct exec *x, const struct insn *insn)
 {
     switch ((insn->reg & 7) << 3 | (insn->rm & 7) | 0xC0) {
+    case 0xC1:
+    case 0xC2:
+    case 0xC3:
+    case 0xC4:
+    case 0xD4:
+        interp_vmx_plain(x, insn);
+        return;
     case 0xC8:
     case 0xC9:
-        monitor_or_mwait(x);
+        monitor_or_mwait(x, insn);
         return;
     case 0xCA:
         set_ac(x, 0);
@@ -283,7 +234,7 @@ static void group7_register(struct exec *x, const struct insn *insn)
         interp_xgetbv(x);
         return;
     case 0xD1:
-        interp_xsetbv(x);
+        interp_xsetbv(x, insn);
         return;
     case 0xE8: // SERIALIZE
         return;
@@ -297,7 +248,7 @@ static void group7_register(struct exec *x, const struct insn *insn)
         swapgs(x);
         return;
     case 0xF9:
-        interp_rdtscp(x);
+        interp_rdtscp(x, insn);
         return;
     default:
         exec_raise(x, VECTOR_UD);

@@ -2,6 +2,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "serve.h"
 #include "target.h"
 #include "target_file.h"
+#include "vmcs_command.h"
+#include "walk_command.h"
 
 enum { EXIT_USAGE = 2, ERROR_SIZE = 256, NAME_SIZE = 64 };
 
@@ -49,10 +52,13 @@ static const struct command {
     const char *arguments;
     const char *text;
     int (*run)(int argc, char **argv);
+    bool has_help; // of its own
 } commands[] = {
-    {"serve", "[OPTION...]", "serves a debuggee (see pulsim serve --help)", serve_main},
-    {"targets", "", "lists the built-in targets", targets_main},
-    {"check", "FILE.yaml", "validates a target file", check_main},
+    {"serve", "[OPTION...]", "serves a debuggee (see pulsim serve --help)", serve_main, true},
+    {"targets", "", "lists the built-in targets", targets_main, false},
+    {"check", "FILE.yaml", "validates a target file", check_main, false},
+    {"vmcs", "[OPTION...]", "prints a CPU's VMCS (see pulsim vmcs --help)", vmcs_main, true},
+    {"walk", "ADDRESS", "shows where an address leads (see pulsim walk --help)", walk_main, true},
 };
 
 enum { NUM_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -92,7 +98,7 @@ static int run_command(int argc, char **argv)
                       argv[0]);
         return EXIT_USAGE;
     }
-    if (command->run != serve_main && argc > 1 && strcmp(argv[1], "--help") == 0) {
+    if (!command->has_help && argc > 1 && strcmp(argv[1], "--help") == 0) {
         print_usage(stdout);
         return EXIT_SUCCESS;
     }

@@ -97,11 +97,27 @@ static struct span span_at(struct cursor *cursor, uint64_t address)
     return span;
 }
 
+// How many bytes from address on one transfer could reach if all were there: it ends at the
+// segment's limit and does not wrap.
+static uint64_t transfer_length(const struct cursor *cursor, uint64_t address)
+{
+    struct target_address where = cursor->search->where;
+    struct segment_linear linear = {.length = UINT64_MAX};
+    where.address = address;
+    if (where.space != TARGET_PHYSICAL) {
+        (void)access_linear(&cursor->access, &where, &linear);
+    }
+    return linear.length;
+}
+
 // Does the pattern stand at address, without a gap in it?
 static bool matches(struct cursor *cursor, uint64_t address)
 {
     const struct target_search *search = cursor->search;
     uint32_t done = 0;
+    if (transfer_length(cursor, address) < search->pattern_len) {
+        return false;
+    }
     while (done < search->pattern_len) {
         if (address + done < address) {
             return false;
@@ -238,6 +254,10 @@ enum pulse_status search_slice(struct machine *machine, struct target_search *se
     }
     struct cursor cursor = {.search = search, .work = SLICE_WORK};
     access_begin(&cursor.access, machine, search->where.root);
+    bool translates = search->where.space != TARGET_PHYSICAL;
+    if (translates && access_mode(&cursor.access) != STATUS_SUCCESS) {
+        return STATUS_INVALID_CPU_MODE;
+    }
     enum pulse_status status = STATUS_PENDING;
     while (status == STATUS_PENDING && cursor.work > 0) {
         status = search_on(&cursor, out_address);

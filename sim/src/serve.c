@@ -8,6 +8,7 @@
 #include "server.h"
 #include "target.h"
 #include "target_file.h"
+#include "target_option.h"
 
 enum {
     EXIT_USAGE = 2,
@@ -17,7 +18,6 @@ enum {
     LONGEST_POLL_US = 1000000,
 };
 
-#define DEFAULT_TARGET   "long64"
 #define DEFAULT_ENDPOINT "127.0.0.1:50100"
 #define COMPAT_2018      "pulse-2018-client"
 
@@ -47,8 +47,8 @@ static const struct argp_option options[] = {
     {"allow-remote", OPTION_ALLOW_REMOTE, NULL, 0,
      "Permit addresses that other hosts reach; the protocol has no authentication", 1},
     {NULL, 0, NULL, 0, "What is debugged", 2},
-    {"target", OPTION_TARGET, "NAME|FILE.yaml", 0,
-     "Built-in target or target file (" DEFAULT_TARGET ")", 2},
+    {"target", OPTION_TARGET, TARGET_OPTION_ARGUMENT, 0,
+     "Built-in target or target file (" TARGET_OPTION_DEFAULT ")", 2},
     {"run", OPTION_RUN, "free|lockstep", 0,
      "A running guest runs all the time (free, the default), or 10,000 instructions for each "
      "packet received",
@@ -130,32 +130,10 @@ static bool parse_compat(const struct argp_state *state, const char *text)
     return true;
 }
 
-static bool is_file_name(const char *text)
-{
-    const char *dot = strrchr(text, '.');
-    return strchr(text, '/') || (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0));
-}
-
 static void set_target(const struct argp_state *state, const char *text)
 {
     struct arguments *arguments = state->input;
-    target_file_free(arguments->file);
-    arguments->file = NULL;
-    arguments->server.target = target_find(text);
-    if (is_file_name(text)) {
-        char error[ERROR_SIZE] = "";
-        arguments->file = target_file_load(text, error, sizeof(error));
-        arguments->server.target = arguments->file;
-        if (!arguments->file) {
-            errx(EXIT_FAILURE, "%s", error);
-        }
-    }
-    if (!arguments->server.target) {
-        argp_failure(state, EXIT_USAGE, 0,
-                     "--target '%s': neither a built-in target (see pulsim targets) nor a .yaml "
-                     "file",
-                     text);
-    }
+    arguments->server.target = target_option(state, text, &arguments->file);
 }
 
 static void set_bug(const struct argp_state *state, const char *text)
@@ -275,7 +253,7 @@ static const struct argp argp = {
 int serve_main(int argc, char **argv)
 {
     struct arguments arguments = {
-        .server = {.target = target_find(DEFAULT_TARGET),
+        .server = {.target = target_find(TARGET_OPTION_DEFAULT),
                    .free_running = true,
                    .max_peers = DEFAULT_PEERS},
     };

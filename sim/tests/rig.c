@@ -9,10 +9,15 @@
 
 void rig_open(struct rig *rig, enum protocol_version version, bool compat)
 {
-    struct pulsim_options options = {.compat_2018_client = compat};
+    rig_open_with(rig, version, &(struct pulsim_options){.compat_2018_client = compat});
+}
+
+void rig_open_with(struct rig *rig, enum protocol_version version,
+                   const struct pulsim_options *options)
+{
     char error[200] = "";
     *rig = (struct rig){.version = version, .last_id = 1000};
-    rig->pulsim = pulsim_new(&options, error, sizeof(error));
+    rig->pulsim = pulsim_new(options, error, sizeof(error));
     assert_string_equal(error, "");
     assert_non_null(rig->pulsim);
     rig->peer = pulsim_peer_new(rig->pulsim);

@@ -22,6 +22,8 @@ struct rig {
 
 // The default target, one peer, this version. Fails the test when that cannot be had.
 void rig_open(struct rig *rig, enum protocol_version version, bool compat);
+void rig_open_with(struct rig *rig, enum protocol_version version,
+                   const struct pulsim_options *options);
 void rig_close(struct rig *rig);
 
 // Sends a request under a new id. Afterwards has_reply and reply say what came; a reply must carry

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bare.h"
@@ -87,8 +88,9 @@ static void the_trap_flag_raises_a_debug_exception_after_each_instruction(void *
     (void)state;
     struct code code = ASM(
         "pushfq; or dword ptr [rsp], 0x100; popfq; nop; cpuid; and dword ptr [rsp + 8], 0; mov "
-        "eax, 9",
-        "\x9C\x81\x0C\x24\x00\x01\x00\x00\x9D\x90\x0F\xA2\x83\x64\x24\x08\x00\xB8\x09\x00\x00\x00");
+        "eax, 9; 1: jmp 1b",
+        "\x9C\x81\x0C\x24\x00\x01\x00\x00\x9D\x90\x0F\xA2\x83\x64\x24\x08\x00\xB8\x09\x00\x00\x00"
+        "\xEB\xFE");
     struct code handler =
         ASM("inc r8; mov r9, [rsp]; iretq", "\x49\xFF\xC0\x4C\x8B\x0C\x24\x48\xCF");
     bare_handle(VECTOR_DB, handler);
@@ -405,6 +407,7 @@ static void a_return_to_compatibility_mode_stops_the_run(void **state)
 
 enum { RANDOM_CASES = 3000, RANDOM_CODE = 96 };
 
+static uint64_t random_cases = RANDOM_CASES; // the program's argument, if there is one
 static uint64_t random_state;
 
 static uint64_t draw(void)
@@ -467,7 +470,7 @@ static void random_bytes_run_and_can_be_repeated(void **state)
 {
     (void)state;
     memory_mark(&machine->memory);
-    for (uint64_t seed = 1; seed <= RANDOM_CASES; seed++) {
+    for (uint64_t seed = 1; seed <= random_cases; seed++) {
         bare_log[0] = '\0';
         uint64_t first = run_random(seed);
         if (seed % 16 == 0) {
@@ -523,9 +526,12 @@ static const struct CMUnitTest tests[] = {
 
 enum { NUM_TESTS = ROWS(tests) + ROWS(step_cases) + ROWS(mode_cases) };
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct CMUnitTest all[NUM_TESTS];
+    if (argc > 1) {
+        random_cases = strtoull(argv[1], NULL, 10);
+    }
     size_t count = ROWS(tests);
     memcpy(all, tests, sizeof(tests));
     for (size_t i = 0; i < ROWS(step_cases); i++) {

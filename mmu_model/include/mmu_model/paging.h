@@ -15,6 +15,7 @@ enum {
     MMU_MAX_LEVELS = 5,
     MMU_NO_ENTRY = 0xFF,   // last_valid_entry of a walk that saw no valid entry
     MMU_LETTERS_SIZE = 11, // of mmu_entry_letters, its zero included
+    MMU_MAX_RUNS = 16,
 };
 
 // MMU_ENTRY_P, MMU_ENTRY_RW, ...: masks within a paging-structure entry.
@@ -91,6 +92,18 @@ struct mmu_walk {
     uint64_t entry_phys[MMU_MAX_LEVELS]; // where each was read, or would be
 };
 
+// Bytes that lie together in the linear and in the guest-physical space.
+struct mmu_run {
+    uint64_t guest_phys;
+    uint64_t len;
+};
+
+struct mmu_runs {
+    size_t num_runs;
+    uint64_t len; // of all of them together
+    struct mmu_run run[MMU_MAX_RUNS];
+};
+
 // One paging-structure entry whose accessed or dirty flag an access must set.
 struct mmu_update {
     uint64_t guest_phys;
@@ -119,6 +132,13 @@ bool mmu_is_canonical(uint64_t linear, unsigned bits);
 // Where is linear? True, and out->valid, when a translation exists. *out is always filled.
 bool mmu_locate(const struct mmu_registers *registers, const struct mmu_memory *memory,
                 uint64_t linear, struct mmu_walk *out);
+
+// Where are len bytes from linear on? What mmu_locate answers page after page, at the cost of one
+// entry for each further page of a page table. Ends short of len when the room in *out does
+// (MMU_FAULT_NONE), at 2^64 (the same), or at the first address that has no translation: its fault.
+enum mmu_fault mmu_locate_runs(const struct mmu_registers *registers,
+                               const struct mmu_memory *memory, uint64_t linear, uint64_t len,
+                               struct mmu_runs *out);
 
 // May this access happen at linear? True when it may; then mmu_updates says which flags it sets.
 // False: out->fault; when mmu_fault_is_page_fault(out->fault), CR2 is linear and out->error_code

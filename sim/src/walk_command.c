@@ -1,0 +1,218 @@
+#include "walk_command.h"
+
+#include <argp.h>
+#include <err.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "target_file.h"
+#include "target_option.h"
+#include "walk_view.h"
+
+enum {
+    EXIT_USAGE = 2,
+    SELECTOR_SIZE = 16, // of its text
+};
+
+enum walk_option { OPTION_TARGET = 0x100, OPTION_CPU, OPTION_ROOT, OPTION_ACCESS };
+
+static const struct argp_option options[] = {
+    {"target", OPTION_TARGET, TARGET_OPTION_ARGUMENT, 0,
+     "Built-in target or target file (" TARGET_OPTION_DEFAULT ")", 0},
+    {"cpu", OPTION_CPU, "N", 0, "The CPU whose registers count (0)", 0},
+    {"root", OPTION_ROOT, "CR3", 0, "Walk from this root, not from the CPU's", 0},
+    {"access", OPTION_ACCESS, "read|write|execute[,user]", 0,
+     "Ask whether the CPU may make this access, too", 0},
+    {0},
+};
+
+struct arguments {
+    const struct target *target;
+    struct target *file; // of a target file
+    uint64_t cpu;
+    uint64_t root;
+    bool has_root;
+    bool has_access;
+    struct mmu_access access;
+    const char *address;
+};
+
+// Everything up to end is a number. One that begins with 0 is not octal.
+static bool parse_number(const char *text, const char *end, uint64_t *out)
+{
+    char *stop = NULL;
+    bool is_number = *text >= '0' && *text <= '9';
+    bool is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    errno = 0;
+    *out = is_number ? strtoull(text, &stop, is_hex ? 16 : 10) : 0;
+    return is_number && stop == end && errno == 0;
+}
+
+static uint64_t parse_option_number(const struct argp_state *state, const char *option,
+                                    const char *text)
+{
+    uint64_t number = 0;
+    if (!parse_number(text, text + strlen(text), &number)) {
+        argp_failure(state, EXIT_USAGE, 0, "%s '%s': not a number", option, text);
+    }
+    return number;
+}
+
+static struct mmu_access parse_access(const struct argp_state *state, const char *text)
+{
+    static const struct {
+        const char *name;
+        enum mmu_access_kind kind;
+    } kinds[] = {
+        {"read", MMU_ACCESS_READ}, {"write", MMU_ACCESS_WRITE}, {"execute", MMU_ACCESS_FETCH}};
+    size_t len = strcspn(text, ",");
+    bool user = strcmp(text + len, ",user") == 0;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        bool is_kind = strlen(kinds[i].name) == len && strncmp(text, kinds[i].name, len) == 0;
+        if (is_kind && (user || text[len] == '\0')) {
+            return (struct mmu_access){.kind = kinds[i].kind, .user = user};
+        }
+    }
+    argp_failure(state, EXIT_USAGE, 0,
+                 "--access '%s': not read, write or execute, or one of them "
+                 "with ,user behind it",
+                 text);
+    return (struct mmu_access){0};
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case OPTION_TARGET:
+        arguments->target = target_option(state, text, &arguments->file);
+        return 0;
+    case OPTION_CPU:
+        arguments->cpu = parse_option_number(state, "--cpu", text);
+        return 0;
+    case OPTION_ROOT:
+        arguments->root = parse_option_number(state, "--root", text);
+        arguments->has_root = true;
+        return 0;
+    case OPTION_ACCESS:
+        arguments->access = parse_access(state, text);
+        arguments->has_access = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->address) {
+            argp_failure(state, EXIT_USAGE, 0, "'%s': there is an address already", text);
+        }
+        arguments->address = text;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_failure(state, EXIT_USAGE, 0, "takes an address");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse_option,
+    .args_doc = "ADDRESS|SELECTOR:OFFSET",
+    .doc = "Shows where an address leads in a target's initial state, level by level, and why it "
+           "stops.\v"
+           "ADDRESS is linear. SELECTOR is a number, or the name of a segment register, whose "
+           "selector then counts. Numbers are decimal, or hexadecimal with 0x.",
+};
+
+// A selector's number or register, which ends before the colon.
+static bool parse_selector(const struct walk_view *view, const char *text, const char *colon,
+                           uint16_t *out)
+{
+    const struct {
+        const char *name;
+        const struct segment *segment;
+    } registers[] = {
+        {"cs", &view->segments.cs}, {"ss", &view->segments.ss}, {"ds", &view->segments.ds},
+        {"es", &view->segments.es}, {"fs", &view->segments.fs}, {"gs", &view->segments.gs},
+    };
+    for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
+        if (colon - text == 2 && strncmp(text, registers[i].name, 2) == 0) {
+            *out = registers[i].segment->selector;
+            return true;
+        }
+    }
+    uint64_t number = 0;
+    bool is_selector = parse_number(text, colon, &number) && number <= UINT16_MAX;
+    *out = (uint16_t)number;
+    return is_selector;
+}
+
+// False, and nothing printed: the text is no address.
+static bool show(struct walk_view *view, const struct arguments *arguments)
+{
+    const char *text = arguments->address;
+    const char *end = text + strlen(text);
+    const char *colon = strchr(text, ':');
+    struct far_pointer at = {0, 0};
+    uint64_t *number = colon ? &at.offset : &view->linear;
+    if ((colon && !parse_selector(view, text, colon, &at.selector)) ||
+        !parse_number(colon ? colon + 1 : text, end, number)) {
+        return false;
+    }
+    walk_print_target(view, !arguments->has_root);
+    if (colon && !walk_print_segment(view, at)) {
+        return true;
+    }
+    mmu_locate(&view->registers, &view->memory, view->linear, &view->walk);
+    printf("%-*s0x%016" PRIx64 "\n\n", WALK_LABEL, "linear", view->linear);
+    walk_print_split(view);
+    walk_print_levels(view);
+    walk_print_answer(view);
+    if (arguments->has_access) {
+        walk_print_access(view, &arguments->access);
+    }
+    return true;
+}
+
+static int walk(const struct arguments *arguments, struct machine *machine)
+{
+    struct walk_view view = {.machine = machine, .memory = machine_mmu_memory(machine)};
+    if (arguments->cpu >= machine->num_cpus) {
+        warnx("--cpu %" PRIu64 ": the CPUs of %s are 0 to %u", arguments->cpu,
+              machine->target->name, machine->num_cpus - 1);
+        return EXIT_USAGE;
+    }
+    view.cpu = (unsigned)arguments->cpu;
+    cpu_mmu_registers(machine, &machine->cpus[view.cpu], &view.registers);
+    cpu_segments(&machine->cpus[view.cpu], &view.segments);
+    if (arguments->has_root) {
+        view.registers.cr3 = arguments->root;
+        view.registers.pdptes_loaded = false;
+    }
+    if (!show(&view, arguments)) {
+        warnx("'%s': neither a linear address (0xC02FF0) nor SELECTOR:OFFSET (0x33:0x10, fs:0x10)",
+              arguments->address);
+        return EXIT_USAGE;
+    }
+    return EXIT_SUCCESS;
+}
+
+int walk_main(int argc, char **argv)
+{
+    struct arguments arguments = {.target = target_find(TARGET_OPTION_DEFAULT)};
+    const char *error = NULL;
+    error_t failure = argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    if (failure) {
+        warnx("the options cannot be read: %s", strerror(failure));
+        return EXIT_FAILURE;
+    }
+    struct machine *machine = machine_new(arguments.target, &error);
+    if (!machine) {
+        warnx("%s", error);
+    }
+    int code = machine ? walk(&arguments, machine) : EXIT_FAILURE;
+    machine_free(machine);
+    target_file_free(arguments.file);
+    return code;
+}

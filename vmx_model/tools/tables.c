@@ -1,0 +1,208 @@
+// Prints the tables of this module's documents from its rows: tables [--write] FILE
+//
+// A table stands between <!-- begin: NAME --> and <!-- end: NAME -->. Without --write the file is
+// only compared.
+#define _POSIX_C_SOURCE 200809L
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char begin_mark[] = "<!-- begin: ";
+static const char end_mark[] = "<!-- end: ";
+
+// --- tables ------------------------------------------------------------------------------------
+
+struct msr_words {
+    uint32_t index;
+    uint64_t reset, writable;
+    const char *name, *rule, *debugger, *guest, *feature, *bank;
+    unsigned number;
+    const char *cite;
+};
+
+static int by_index(const void *a, const void *b)
+{
+    const struct msr_words *left = a;
+    const struct msr_words *right = b;
+    return (left->index > right->index) - (left->index < right->index);
+}
+
+// A word of a row as text: "GUEST_IA32_PAT", "one of the package".
+static void put_homes(FILE *out, const struct msr_words *row)
+{
+    if (strcmp(row->debugger, row->guest) == 0) {
+        (void)fputs(row->debugger, out);
+    } else {
+        (void)fprintf(out, "debugger %s, guest %s", row->debugger, row->guest);
+    }
+}
+
+static void put_presence(FILE *out, const struct msr_words *row)
+{
+    (void)fputs(row->feature, out);
+    if (strcmp(row->bank, "ONE") != 0) {
+        (void)fprintf(out, ", %s %u", row->bank, row->number);
+    }
+}
+
+static void put_msrs(FILE *out)
+{
+    static struct msr_words rows[] = {
+#define MSR(name, index, reset, writable, rule, debugger, guest, feature, bank, number, cite)      \
+    {index, reset, writable, #name, #rule, #debugger, #guest, #feature, #bank, number, cite},
+#include "vmx_model/msrs.def"
+    };
+    size_t num_rows = sizeof(rows) / sizeof(rows[0]);
+    qsort(rows, num_rows, sizeof(rows[0]), by_index);
+    (void)fprintf(out, "%zu rows.\n\n", num_rows);
+    (void)fputs("| number | name | after RESET | writable | rule | home | present with | SDM |\n"
+                "|---|---|---|---|---|---|---|---|\n",
+                out);
+    for (size_t i = 0; i < num_rows; i++) {
+        const struct msr_words *row = &rows[i];
+        (void)fprintf(out, "| 0x%" PRIX32 " | %s | 0x%" PRIX64 " | 0x%" PRIX64 " | %s | ",
+                      row->index, row->name, row->reset, row->writable, row->rule);
+        put_homes(out, row);
+        (void)fputs(" | ", out);
+        put_presence(out, row);
+        (void)fprintf(out, " | %s |\n", row->cite);
+    }
+}
+
+enum { READ, WRITE };
+enum { OUTCOME, VALUE };
+
+static void put_disagreements(FILE *out)
+{
+    static const struct {
+        uint32_t first, last;
+        int access, differs;
+        const char *right, *rule;
+    } rows[] = {
+#define DISAGREEMENT(id, first, last, access, states, bits, differs, right, rule)                  \
+    {first, last, access, differs, right, rule},
+#include "msr_disagreements.def"
+    };
+    (void)fputs("| MSR | access | what differs | the manual and Bochs | right |\n"
+                "|---|---|---|---|---|\n",
+                out);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)fprintf(out, "| 0x%" PRIX32, rows[i].first);
+        if (rows[i].last != rows[i].first) {
+            (void)fprintf(out, " to 0x%" PRIX32, rows[i].last);
+        }
+        (void)fprintf(out, " | %s | %s | %s | %s |\n", rows[i].access == READ ? "read" : "write",
+                      rows[i].differs == OUTCOME ? "#GP or not" : "the value", rows[i].rule,
+                      rows[i].right);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*put)(FILE *out);
+} tables[] = {
+    {"msrs", put_msrs},
+    {"msr-disagreements", put_disagreements},
+};
+
+// --- the document ------------------------------------------------------------------------------
+
+// The table that the mark at `mark` names; NULL when there is none.
+static void (*table_of(const char *mark))(FILE *out)
+{
+    const char *name = mark + strlen(begin_mark);
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        size_t len = strlen(tables[i].name);
+        if (strncmp(name, tables[i].name, len) == 0 && strncmp(name + len, " -->", 4) == 0) {
+            return tables[i].put;
+        }
+    }
+    return NULL;
+}
+
+// Writes the text to out, with every table made anew. False: a mark names no table, or has no end.
+static bool make(FILE *out, const char *text)
+{
+    while (*text != '\0') {
+        const char *newline = strchr(text, '\n');
+        const char *next = newline != NULL ? newline + 1 : text + strlen(text);
+        (void)fwrite(text, 1, (size_t)(next - text), out);
+        if (strncmp(text, begin_mark, strlen(begin_mark)) == 0) {
+            void (*put)(FILE *) = table_of(text);
+            next = strstr(next, end_mark);
+            if (put == NULL || next == NULL) {
+                return false;
+            }
+            put(out);
+        }
+        text = next;
+    }
+    return true;
+}
+
+static char *read_text(const char *path)
+{
+    enum { MOST = 1 << 20 };
+    FILE *file = fopen(path, "rb");
+    char *text = file != NULL ? calloc(1, MOST) : NULL;
+    if (text != NULL) {
+        text[fread(text, 1, MOST - 1, file)] = '\0';
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return text;
+}
+
+static bool write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "wb");
+    if (file == NULL) {
+        return false;
+    }
+    bool written = fwrite(text, 1, strlen(text), file) == strlen(text);
+    return fclose(file) == 0 && written;
+}
+
+// NULL when all is well, else what is not.
+static const char *compare_or_write(const char *path, const char *text, bool writes)
+{
+    char *made = NULL;
+    size_t made_len = 0;
+    FILE *out = open_memstream(&made, &made_len);
+    const char *fault = NULL;
+    if (out == NULL) {
+        return "no memory";
+    }
+    bool good = make(out, text);
+    (void)fclose(out);
+    if (!good) {
+        fault = "a mark names no table, or its table does not end";
+    } else if (strcmp(text, made) != 0) {
+        bool done = writes && write_text(path, made);
+        const char *stale = "the tables are not those of the rows (./dev rebase makes them)";
+        fault = done ? NULL : writes ? "cannot be written" : stale;
+    }
+    free(made);
+    return fault;
+}
+
+int main(int argc, char **argv)
+{
+    bool writes = argc == 3 && strcmp(argv[1], "--write") == 0;
+    if (argc != 2 && !writes) {
+        (void)fputs("usage: tables [--write] FILE\n", stderr);
+        return 2;
+    }
+    const char *path = argv[argc - 1];
+    char *text = read_text(path);
+    const char *fault = text != NULL ? compare_or_write(path, text, writes) : "cannot be read";
+    free(text);
+    if (fault != NULL) {
+        (void)fprintf(stderr, "%s: %s\n", path, fault);
+    }
+    return fault != NULL ? EXIT_FAILURE : EXIT_SUCCESS;
+}
