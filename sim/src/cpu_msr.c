@@ -78,6 +78,16 @@ static uint64_t tsc_offset(const struct cpu *cpu)
     return used ? field[VMCS_TSC_OFFSET] : 0;
 }
 
+static bool is_overridden(const struct cpu *cpu, uint32_t index)
+{
+    for (uint32_t i = 0; i < cpu->vmx.num_overrides; i++) {
+        if (cpu->vmx.overrides[i].index == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint64_t cpu_guest_tsc(const struct cpu *cpu)
 {
     return cpu->vmx.tsc + tsc_offset(cpu);
@@ -89,7 +99,7 @@ enum msr_result cpu_msr_read(struct cpu *cpu, enum msr_agent agent, uint32_t ind
         return read_apic_msr(cpu, agent, index, out);
     }
     enum msr_result result = msr_read(&cpu->vmx, agent, index, out);
-    if (result == MSR_OK && index == MSR_TSC && agent == MSR_GUEST && *out == cpu->vmx.tsc) {
+    if (result == MSR_OK && index == MSR_TSC && agent == MSR_GUEST && !is_overridden(cpu, index)) {
         *out = cpu_guest_tsc(cpu);
     }
     return result;
