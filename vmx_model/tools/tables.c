@@ -2,7 +2,6 @@
 //
 // A table stands between <!-- begin: NAME --> and <!-- end: NAME -->. Without --write the file is
 // only compared.
-#define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -189,24 +188,29 @@ static void (*table_of(const char *mark))(FILE *out)
     return NULL;
 }
 
+// Writes the table of a mark; where its old text ends, NULL when the mark or its end is wrong.
+static const char *make_table(FILE *out, const char *mark, const char *old)
+{
+    void (*put)(FILE *) = table_of(mark);
+    const char *end = strstr(old, end_mark);
+    if (put == NULL || end == NULL) {
+        return NULL;
+    }
+    put(out);
+    return end;
+}
+
 // Writes the text to out, with every table made anew. False: a mark names no table, or has no end.
 static bool make(FILE *out, const char *text)
 {
-    while (*text != '\0') {
+    while (text != NULL && *text != '\0') {
         const char *newline = strchr(text, '\n');
         const char *next = newline != NULL ? newline + 1 : text + strlen(text);
         (void)fwrite(text, 1, (size_t)(next - text), out);
-        if (strncmp(text, begin_mark, strlen(begin_mark)) == 0) {
-            void (*put)(FILE *) = table_of(text);
-            next = strstr(next, end_mark);
-            if (put == NULL || next == NULL) {
-                return false;
-            }
-            put(out);
-        }
-        text = next;
+        bool is_mark = strncmp(text, begin_mark, strlen(begin_mark)) == 0;
+        text = is_mark ? make_table(out, text, next) : next;
     }
-    return true;
+    return text != NULL;
 }
 
 static char *read_text(const char *path)
