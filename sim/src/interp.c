@@ -1,7 +1,9 @@
 #include "interp.h"
 
 #include "exception.h"
+#include "exits.h"
 #include "interp_handlers.h"
+#include "vmx_model/controls.h"
 #include "vmx_model/profile.h"
 
 enum {
@@ -57,9 +59,9 @@ enum interp_result interp_execute(struct exec *x, const struct insn *insn)
     }
     if (x->faulted) {
         x->cpu->vmx = before;
-        return INTERP_EXCEPTION;
     }
-    return INTERP_DONE;
+    exit_commit(x);
+    return x->faulted ? INTERP_EXCEPTION : INTERP_DONE;
 }
 
 uint64_t interp_linear(const struct exec *x, const struct insn *insn)
@@ -181,6 +183,7 @@ static void interrupt(struct exec *x, const struct insn *insn, enum delivery_kin
 
 void interp_int3(struct exec *x, const struct insn *insn)
 {
+    exit_software_exception(x, insn, VECTOR_BP);
     interrupt(x, insn, DELIVERY_SOFTWARE, VECTOR_BP);
 }
 
@@ -192,13 +195,16 @@ void interp_int_n(struct exec *x, const struct insn *insn)
 // SDM 3A, "Interrupt 1—Debug Exception (#DB)": INT1 does not look at the gate's DPL.
 void interp_icebp(struct exec *x, const struct insn *insn)
 {
+    exit_software_exception(x, insn, VECTOR_DB);
     interrupt(x, insn, DELIVERY_TRAP, VECTOR_DB);
 }
 
 void interp_hlt(struct exec *x, const struct insn *insn)
 {
-    (void)insn;
     interp_require_cpl0(x);
+    if (exit_processor(x->cpu, VMX_PROCESSOR_HLT_EXITING)) {
+        exit_instruction(x, insn, VMX_EXIT_HLT, 0);
+    }
     cpu_guest(x->cpu, ACTIVITY) = ACTIVITY_HALTED;
 }
 

@@ -31,7 +31,7 @@ static bool overlap(const struct target_region *a, const struct target_region *b
 static bool check_region(const struct target *target, size_t index, struct target_problem *out)
 {
     const struct target_region *region = &target->regions[index];
-    unsigned bits = vmx_profile_generic.max_phys_bits;
+    unsigned bits = target_profile(target)->max_phys_bits;
     uint64_t space = UINT64_C(1) << bits;
 
     if (region->size == 0 || ((region->base | region->size) & (MEMORY_PAGE_SIZE - 1)) != 0) {
@@ -122,7 +122,7 @@ static bool applies(int row_cpu, unsigned cpu)
 static bool check_msrs_of(const struct target *target, unsigned cpu, struct target_problem *out)
 {
     struct vmx_cpu state;
-    vmx_cpu_reset(&state, &vmx_profile_generic);
+    vmx_cpu_reset(&state, target_profile(target));
     vmx_cpu_place(&state, cpu, target->num_cpus);
     for (size_t i = 0; i < target->num_msrs; i++) {
         const struct target_msr *row = &target->msrs[i];
@@ -155,6 +155,30 @@ static bool check_msrs(const struct target *target, struct target_problem *out)
     return true;
 }
 
+static bool meet(int a, int b)
+{
+    return a == b || a == TARGET_ALL_CPUS || b == TARGET_ALL_CPUS;
+}
+
+static bool check_overrides(const struct target *target, struct target_problem *out)
+{
+    for (size_t i = 0; i < target->num_overrides; i++) {
+        const struct target_override *row = &target->overrides[i];
+        if (!is_cpu(target, row->cpu)) {
+            return problem(out, TARGET_PART_OVERRIDES, i, "there is no CPU %d", row->cpu);
+        }
+        for (size_t k = 0; k < i; k++) {
+            const struct target_override *other = &target->overrides[k];
+            if (other->override.index == row->override.index && meet(other->cpu, row->cpu)) {
+                return problem(out, TARGET_PART_OVERRIDES, i,
+                               "MSR 0x%x is fixed or faults by another item already",
+                               row->override.index);
+            }
+        }
+    }
+    return true;
+}
+
 bool target_check(const struct target *target, struct target_problem *out)
 {
     if (target->num_cpus == 0 || target->num_cpus > MACHINE_MAX_CPUS) {
@@ -174,5 +198,5 @@ bool target_check(const struct target *target, struct target_problem *out)
             return false;
         }
     }
-    return check_msrs(target, out);
+    return check_msrs(target, out) && check_overrides(target, out);
 }

@@ -10,6 +10,8 @@
 #define EPTP_DIRTY       UINT64_C(0x40)
 #define TSC_MULTIPLIER_1 (UINT64_C(1) << 48)
 
+#define EXCEPTION_BP UINT64_C(0x8)
+
 #define CR0_NE    UINT64_C(0x20)
 #define CR0_RESET UINT64_C(0x60000010) // CD, NW, ET
 #define CR4_VMXE  UINT64_C(0x2000)
@@ -76,6 +78,7 @@ void vmcs_reset_controls(struct vmcs *vmcs)
     set_transition_controls(vmcs);
     set_addresses(vmcs);
     field[VMCS_HOST_CR4] &= vmx_cr4_supported(vmcs->profile);
+    field[VMCS_EXCEPTION_BITMAP] = EXCEPTION_BP; // a debugger's breakpoints are INT3
     // VMX operation fixes these two, and the guest does not see it.
     field[VMCS_CR0_MASK] = CR0_NE;
     field[VMCS_CR4_MASK] = CR4_VMXE;
