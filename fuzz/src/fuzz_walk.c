@@ -92,5 +92,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     check_rights(&world);
     check_runs(&world);
     check_pdptes(&world);
+    check_nested(&world);
     return 0;
 }

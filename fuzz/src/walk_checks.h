@@ -31,4 +31,7 @@ void check_runs(struct walk_world *world);
 // PDPTEs loaded as the CPU loads them lead where those in memory do.
 void check_pdptes(struct walk_world *world);
 
+// With a second stage each address of the walk, and the one it ends at, is where EPT puts it.
+void check_nested(struct walk_world *world);
+
 #endif
