@@ -278,6 +278,7 @@ static size_t num_profiles(void)
     while (vmx_profile_at(num)) {
         num++;
     }
+    FUZZ_REQUIRE(num != 0);
     return num;
 }
 

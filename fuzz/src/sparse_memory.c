@@ -48,7 +48,7 @@ bool sparse_memory_get(const struct sparse_memory *memory, uint64_t address, siz
                        uint64_t *out)
 {
     size_t offset = address % WORD;
-    FUZZ_REQUIRE(offset + size <= WORD);
+    FUZZ_REQUIRE(size != 0 && offset + size <= WORD);
     if (!word_at(memory, address - offset, out)) {
         return false;
     }

@@ -176,16 +176,15 @@ static void check_package(const struct vmx_cpu *cpu, const struct vmx_cpu *befor
 
 void vmx_check_msr_write(struct vmx_cpu *cpu, enum msr_agent agent, uint32_t index, uint64_t value)
 {
-    struct vmx_cpu before;
+    struct vmx_cpu before = *cpu;
     uint64_t old = 0;
-    memcpy(&before, cpu, sizeof(before));
     (void)msr_read(cpu, agent, index, &old);
     enum msr_result result = msr_write(cpu, agent, index, value);
     const struct row *row = row_of(index);
     const struct msr_override *override = override_of(cpu, index);
     FUZZ_REQUIRE((row == NULL) == (msr_name(index) == NULL));
     if (result == MSR_GP) {
-        FUZZ_REQUIRE(memcmp(&before, cpu, sizeof(before)) == 0);
+        FUZZ_REQUIRE(vmx_cpu_equal(&before, cpu));
     }
     if (override != NULL) {
         check_overridden_write(&before, cpu, override, result);
@@ -326,13 +325,12 @@ static void check_entered(const struct vmx_cpu *cpu)
 void vmx_check_entry(struct vmx_world *world)
 {
     struct vmx_memory memory = vmx_world_memory(world);
-    struct vmx_cpu before;
+    struct vmx_cpu before = world->cpu;
     struct vmx_entry_outcome with;
     struct vmx_entry_outcome without;
-    memcpy(&before, &world->cpu, sizeof(before));
     vmx_entry_check(&world->cpu, &memory.reader, &with);
     vmx_entry_check(&world->cpu, NULL, &without);
-    FUZZ_REQUIRE(memcmp(&before, &world->cpu, sizeof(before)) == 0);
+    FUZZ_REQUIRE(vmx_cpu_equal(&before, &world->cpu));
     vmx_check_outcome(&with);
     vmx_check_outcome(&without);
     FUZZ_REQUIRE(with.result != VMX_FAIL_INVALID && without.result != VMX_FAIL_INVALID);
