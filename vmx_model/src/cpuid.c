@@ -50,15 +50,20 @@ static void add_features(const struct question *q, uint32_t out[4])
     }
 }
 
+static void add_registers(const uint32_t reg[4], uint32_t out[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        out[i] |= reg[i];
+    }
+}
+
 // What the profile says of a leaf that this file does not compute.
 static void add_constants(const struct question *q, uint32_t out[4])
 {
     for (uint32_t i = 0; i < q->profile->num_leaves; i++) {
         const struct vmx_leaf *row = &q->profile->leaves[i];
         if (row->leaf == q->leaf && row->subleaf == q->subleaf) {
-            for (unsigned reg = 0; reg < 4; reg++) {
-                out[reg] |= row->reg[reg];
-            }
+            add_registers(row->reg, out);
         }
     }
 }
@@ -154,9 +159,10 @@ static void leaf_cache(const struct question *q, uint32_t out[4])
     out[EDX] = (cache->inclusive ? 2 : 0) | (cache->complex ? 4 : 0);
 }
 
-static void leaf_monitor(const struct question *q, uint32_t out[4])
+// A leaf of constants that is empty without the feature it describes.
+static void leaf_of(const struct question *q, enum vmx_feature feature, uint32_t out[4])
 {
-    if (!has(q, VMX_FEATURE_MONITOR)) {
+    if (!has(q, feature)) {
         memset(out, 0, 4 * sizeof(*out));
     }
 }
@@ -274,13 +280,6 @@ static void leaf_tsc(const struct question *q, uint32_t out[4])
     out[ECX] = q->profile->crystal_hz;
 }
 
-static void leaf_last_branches(const struct question *q, uint32_t out[4])
-{
-    if (!has(q, VMX_FEATURE_ARCH_LBR)) {
-        memset(out, 0, 4 * sizeof(*out));
-    }
-}
-
 static bool in_64_bit_mode(const struct vmx_cpu *cpu)
 {
     return (cpu->vmcs.field[VMCS_GUEST_IA32_EFER] & MMU_EFER_LMA) != 0 &&
@@ -347,7 +346,7 @@ static void basic_leaf(const struct question *q, uint32_t out[4])
         leaf_cache(q, out);
         break;
     case 0x05:
-        leaf_monitor(q, out);
+        leaf_of(q, VMX_FEATURE_MONITOR, out);
         break;
     case 0x07:
         leaf_structured(q, out);
@@ -361,6 +360,12 @@ static void basic_leaf(const struct question *q, uint32_t out[4])
     case 0x0D:
         leaf_xsave(q, out);
         break;
+    case 0x0F:
+        leaf_of(q, VMX_FEATURE_RDT_M, out);
+        break;
+    case 0x10:
+        leaf_of(q, VMX_FEATURE_RDT_A, out);
+        break;
     case 0x14:
         leaf_processor_trace(q, out);
         break;
@@ -368,7 +373,7 @@ static void basic_leaf(const struct question *q, uint32_t out[4])
         leaf_tsc(q, out);
         break;
     case 0x1C:
-        leaf_last_branches(q, out);
+        leaf_of(q, VMX_FEATURE_ARCH_LBR, out);
         break;
     default: // reserved, or nothing beyond the feature bits
         break;
@@ -403,7 +408,20 @@ static void extended_leaf(const struct question *q, uint32_t out[4])
 // A leaf or subleaf with one meaning whatever ECX says keeps its feature bits at subleaf 0.
 static bool has_subleaves(uint32_t leaf)
 {
-    return leaf == 0x4 || leaf == 0x7 || leaf == 0xB || leaf == 0xD || leaf == 0x14 || leaf == 0x18;
+    switch (leaf) {
+    case 0x04:
+    case 0x07:
+    case 0x0B:
+    case 0x0D:
+    case 0x0F:
+    case 0x10:
+    case 0x12:
+    case 0x14:
+    case 0x18:
+        return true;
+    default:
+        return false;
+    }
 }
 
 void vmx_cpuid(const struct vmx_profile *profile, const struct vmx_cpu *cpu, uint32_t leaf,

@@ -312,14 +312,8 @@ static void reset_enumerations(struct vmx_cpu *cpu)
     }
 }
 
-// What the row says, or the profile of its processor.
 static uint64_t reset_value(const struct vmx_profile *profile, int slot)
 {
-    for (uint32_t i = 0; i < profile->num_msrs; i++) {
-        if (profile->msrs[i].index == rows[slot].index) {
-            return profile->msrs[i].value;
-        }
-    }
     switch (slot) {
     case MSR_SLOT_IA32_PERF_GLOBAL_CTRL: // SDM Vol. 3A, table of processor states after RESET
         return (UINT64_C(1) << profile->num_gp_counters) - 1;
@@ -330,14 +324,25 @@ static uint64_t reset_value(const struct vmx_profile *profile, int slot)
     }
 }
 
+// Stores a value where the guest has the MSR, or the debugger, when the guest has not.
+static void reset_row(struct vmx_cpu *cpu, int slot, uint64_t value)
+{
+    const uint16_t *home = rows[slot].home;
+    if (msr_slot_exists(cpu->profile, (enum msr_slot)slot)) {
+        home_store(cpu, slot, home[home[MSR_GUEST] != HOME_NONE ? MSR_GUEST : MSR_DEBUGGER], value);
+    }
+}
+
 void msr_reset(struct vmx_cpu *cpu)
 {
+    const struct vmx_profile *profile = cpu->profile;
     for (int slot = 0; slot < MSR_NUM_SLOTS; slot++) {
-        const struct msr_row *row = &rows[slot];
-        bool in_guest = row->home[MSR_GUEST] != HOME_NONE;
-        if (msr_slot_exists(cpu->profile, (enum msr_slot)slot)) {
-            unsigned home = row->home[in_guest ? MSR_GUEST : MSR_DEBUGGER];
-            home_store(cpu, slot, home, reset_value(cpu->profile, slot));
+        reset_row(cpu, slot, reset_value(profile, slot));
+    }
+    for (uint32_t i = 0; i < profile->num_msrs; i++) {
+        int slot = slot_of(profile->msrs[i].index);
+        if (slot >= 0) {
+            reset_row(cpu, slot, profile->msrs[i].value);
         }
     }
     reset_enumerations(cpu);

@@ -20,24 +20,24 @@ bool accepts_physical(const struct msr_attempt *a, uint64_t *out)
 
 // SDM Vol. 3A, "Memory Types That Can Be Encoded With PAT": 2 and 3 are reserved, and 7 (UC-) is
 // for the PAT alone; the MTRRs have UC, WC, WT, WP and WB.
-static bool is_memory_type(uint64_t type, bool pat)
+static bool is_mtrr_type(uint64_t type)
 {
-    return type <= 1 || (type >= 4 && type <= 6) || (type == 7 && pat);
+    return type <= 1 || (type >= 4 && type <= 6);
 }
 
+// Whether each of the eight bytes is one: bits 7:3 clear, bit 1 only with bit 2, 7 only in the PAT.
 static bool are_types(uint64_t value, bool pat)
 {
-    for (unsigned shift = 0; shift < 64; shift += 8) {
-        if (!is_memory_type(value >> shift & 0xFF, pat)) {
-            return false;
-        }
-    }
-    return true;
+    const uint64_t low = UINT64_C(0x0101010101010101);
+    uint64_t reserved = value & low * 0xF8;
+    uint64_t two_or_three = value >> 1 & ~(value >> 2) & low;
+    uint64_t seven = value & value >> 1 & value >> 2 & low;
+    return (reserved | two_or_three | (pat ? 0 : seven)) == 0;
 }
 
 bool accepts_mtrr_base(const struct msr_attempt *a, uint64_t *out)
 {
-    return accepts_physical(a, out) && is_memory_type(a->value & 0xFF, false);
+    return accepts_physical(a, out) && is_mtrr_type(a->value & 0xFF);
 }
 
 bool accepts_mtrr_types(const struct msr_attempt *a, uint64_t *out)
@@ -49,7 +49,7 @@ bool accepts_mtrr_types(const struct msr_attempt *a, uint64_t *out)
 bool accepts_mtrr_def_type(const struct msr_attempt *a, uint64_t *out)
 {
     (void)out;
-    return is_memory_type(a->value & 0xFF, false);
+    return is_mtrr_type(a->value & 0xFF);
 }
 
 bool accepts_pat_types(const struct msr_attempt *a, uint64_t *out)

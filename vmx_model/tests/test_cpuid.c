@@ -325,8 +325,8 @@ static void leaves_that_do_not_exist_answer_as_the_last_basic_one(void **state)
 static void reserved_leaves_in_range_answer_zero(void **state)
 {
     (void)state;
-    static const uint32_t leaves[] = {3,    8,    9,    0xC,  0xE,  0xF,  0x10,      0x11,
-                                      0x12, 0x13, 0x17, 0x18, 0x1A, 0x1B, 0x80000005};
+    static const uint32_t leaves[] = {3,    8,    9,    0xC,  0xE,  0x11,      0x12,
+                                      0x13, 0x17, 0x18, 0x1A, 0x1B, 0x80000005};
     static const struct answer zero;
     struct vmx_cpu cpu = generic_cpu();
     for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
@@ -345,6 +345,25 @@ static void leaves_without_subleaves_ignore_ecx(void **state)
     static const struct answer zero;
     assert_int_equal(2, ask(&cpu, 7, 0).reg[EAX]); // the last subleaf
     assert_answer_equal(zero, ask(&cpu, 7, 3));
+}
+
+static void leaves_0xf_and_0x10_describe_the_shares_of_caches(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_int_equal(0xFF, ask(&cpu, 0xF, 0).reg[EBX]);
+    assert_int_equal(7, ask(&cpu, 0xF, 1).reg[EDX]);
+    assert_int_equal(6, ask(&cpu, 0x10, 0).reg[EBX]);
+    assert_int_equal(10, ask(&cpu, 0x10, 1).reg[EAX]); // bits of IA32_L3_MASK_n, - 1
+    assert_int_equal(15, ask(&cpu, 0x10, 1).reg[EDX]);
+    assert_int_equal(7, ask(&cpu, 0x10, 2).reg[EAX]);
+    assert_int_equal(0, ask(&cpu, 0x10, 3).reg[EAX]);
+    struct vmx_profile profile = vmx_profile_generic;
+    profile.feature[VMX_FEATURE_RDT_M] = false;
+    profile.feature[VMX_FEATURE_RDT_A] = false;
+    cpu.profile = &profile;
+    assert_int_equal(0, ask(&cpu, 0xF, 0).reg[EBX]);
+    assert_int_equal(0, ask(&cpu, 0x10, 0).reg[EBX]);
 }
 
 static void leaf_0x1c_is_empty_without_architectural_lbr(void **state)
@@ -464,6 +483,7 @@ int main(void)
         cmocka_unit_test(leaf_0xd_is_empty_without_xsave),
         cmocka_unit_test(leaf_0x14_describes_processor_trace),
         cmocka_unit_test(leaf_0x15_gives_the_tsc_frequency),
+        cmocka_unit_test(leaves_0xf_and_0x10_describe_the_shares_of_caches),
         cmocka_unit_test(leaf_0x1c_is_empty_without_architectural_lbr),
         cmocka_unit_test(the_brand_string_ends_with_a_null),
         cmocka_unit_test(leaves_that_do_not_exist_answer_as_the_last_basic_one),

@@ -37,6 +37,7 @@ enum state {
     USER64,
     PM32,
     PAE32,
+    PM16,
     V86,
     HOST32, // PM32 on a processor without Intel 64
     NUM_STATES
@@ -269,6 +270,10 @@ static void set_state(uint64_t field[], enum state state)
         set_protected(field, 0xC09B);
         field[VMCS_GUEST_CR4] = 0x2020;
         break;
+    case PM16:
+        set_protected(field, 0);
+        set_segments(field, 0x9B, 0x93, 0xFFFF);
+        break;
     case V86:
         set_v86(field);
         break;
@@ -490,6 +495,29 @@ static void msrs_are_loaded_in_order(void **state)
     assert_int_equal(VMX_ENTRY_RULE_MSR_LOAD_VALUE, check(&bench).rule);
 }
 
+// Fields full of anything: an answer that is one of the four, and nothing undefined on the way.
+// Few of the fields are changed, so that rules beyond the controls are reached.
+static void any_contents_get_an_answer(void **state)
+{
+    (void)state;
+    uint64_t random = 1;
+    bool seen[VMX_ENTRY_FAILED + 1] = {false};
+    for (unsigned i = 0; i < 5000; i++) {
+        struct bench bench;
+        bench_init(&bench, (enum state)(i % NUM_STATES), NULL);
+        for (unsigned change = 0; change <= i % 4; change++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            enum vmcs_slot slot = (enum vmcs_slot)((random >> 33) % VMCS_NUM_FIELDS);
+            bench.cpu.vmcs.field[slot] = random & vmcs_slot_mask(slot);
+        }
+        struct vmx_entry_outcome outcome = check(&bench);
+        assert_int_equal(outcome.result == VMX_ENTERED, outcome.rule == VMX_ENTRY_RULE_NONE);
+        assert_true(outcome.result != VMX_FAIL_INVALID);
+        seen[outcome.result] = true;
+    }
+    assert_true(seen[VMX_ENTERED] && seen[VMX_FAIL_VALID] && seen[VMX_ENTRY_FAILED]);
+}
+
 static void rows_have_name_text_and_source(void **state)
 {
     (void)state;
@@ -528,6 +556,7 @@ int main(void)
         cmocka_unit_test(rules_without_memory_pass),
         cmocka_unit_test(at_most_512_msrs_are_looked_at),
         cmocka_unit_test(msrs_are_loaded_in_order),
+        cmocka_unit_test(any_contents_get_an_answer),
         cmocka_unit_test(rows_have_name_text_and_source),
     };
     return _cmocka_run_group_tests("VM-entry rules", rows, NUM_CASES, NULL, NULL) +

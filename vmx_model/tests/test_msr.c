@@ -289,12 +289,15 @@ static void the_table_has_every_row_of_the_processor(void **state)
             assert_int_not_equal(cases[i].slot, cases[j].slot);
         }
     }
+    const char *missing = NULL;
     for (unsigned slot = 0; slot < MSR_NUM_SLOTS; slot++) {
-        if (msr_slot_exists(&vmx_profile_generic, (enum msr_slot)slot)) {
-            if (!in_table(msr_slot_index((enum msr_slot)slot))) {
-                fail_msg("no row tests %s", msr_name(msr_slot_index((enum msr_slot)slot)));
-            }
+        uint32_t index = msr_slot_index((enum msr_slot)slot);
+        if (msr_slot_exists(&vmx_profile_generic, (enum msr_slot)slot) && !in_table(index)) {
+            missing = msr_name(index);
         }
+    }
+    if (missing != NULL) {
+        fail_msg("no row tests %s", missing);
     }
 }
 
@@ -331,6 +334,88 @@ static void every_other_number_is_gp_and_changes_nothing(void **state)
     check_unknown(0xC0000000, 0xC0001FFF);
     check_unknown(0x7FFFFFF0, 0x80000010);
     check_unknown(0xFFFFFFF0, 0xFFFFFFFE);
+}
+
+// Reads leave everything as it was; what is #GP does, too.
+static void check_number(const struct vmx_cpu *before, enum msr_agent agent, uint32_t index)
+{
+    static const uint64_t values[] = {0, 1, 0x5A5A, UINT64_MAX};
+    struct vmx_cpu cpu = *before;
+    uint64_t value = 0x5A5A;
+    if (msr_read(&cpu, agent, index, &value) == MSR_GP) {
+        assert_int_equal(0x5A5A, value);
+    }
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        if (msr_write(&cpu, agent, index, values[i]) == MSR_OK) {
+            cpu = *before;
+        }
+    }
+    assert_cpu_equal(before, &cpu);
+}
+
+static void every_number_of_every_profile_is_harmless(void **state)
+{
+    (void)state;
+    for (size_t i = 0; vmx_profile_at(i) != NULL; i++) {
+        struct vmx_cpu cpu;
+        vmx_cpu_reset(&cpu, vmx_profile_at(i));
+        for (uint32_t index = 0; index <= 0x1FFF; index++) {
+            check_number(&cpu, (enum msr_agent)(index % 2), index);
+            check_number(&cpu, (enum msr_agent)(index % 2), 0xC0000000 + index);
+        }
+        cpu.msr[MSR_SLOT_IA32_APIC_BASE] |= 0x400;
+        for (uint32_t index = 0x800; index <= 0x8FF; index++) {
+            check_number(&cpu, MSR_GUEST, index);
+        }
+    }
+}
+
+// What one profile has and another lacks.
+static void each_profile_has_its_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t index;
+        const char *has, *lacks;
+    } rows[] = {
+        {0x570, "generic", "tigerlake"}, {0x48, "icelake", "skylake-x"},
+        {0x6A2, "tigerlake", "icelake"}, {0xC5, "icelake", "skylake-x"},
+        {0x44F, "skylake-x", "generic"}, {0x210, "generic", "skylake-x"},
+        {0x8C, "icelake", "tigerlake"},  {0x1F2, "generic", "tigerlake"},
+        {0x30C, "icelake", "skylake-x"}, {0xD90, "generic", "skylake-x"},
+        {0x1500, "generic", "icelake"},  {0x618, "skylake-x", "tigerlake"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct vmx_cpu cpu;
+        uint64_t value = 0;
+        vmx_cpu_reset(&cpu, vmx_profile_find(rows[i].has));
+        assert_int_equal(MSR_OK, msr_read(&cpu, MSR_GUEST, rows[i].index, &value));
+        vmx_cpu_reset(&cpu, vmx_profile_find(rows[i].lacks));
+        assert_int_equal(MSR_GP, msr_read(&cpu, MSR_GUEST, rows[i].index, &value));
+    }
+}
+
+static void profiles_give_their_own_values_after_reset(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *profile;
+        uint32_t index;
+        uint64_t value;
+    } rows[] = {
+        {"skylake-x", 0xFE, 0x508}, {"skylake-x", 0x179, 0x9000C14},
+        {"icelake", 0x10A, 0x1F},   {"tigerlake", 0x10A, 0x1F},
+        {"tigerlake", 0xCF, 0x20},  {"icelake", 0x38F, 0xFF},
+        {"skylake-x", 0x38F, 0xF},  {"skylake-x", 0x345, 0x3305},
+        {"icelake", 0x345, 0xF405}, {"tigerlake", 0x480, 0x1D8100000000004},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct vmx_cpu cpu;
+        uint64_t value = 0;
+        vmx_cpu_reset(&cpu, vmx_profile_find(rows[i].profile));
+        assert_int_equal(MSR_OK, msr_read(&cpu, MSR_GUEST, rows[i].index, &value));
+        assert_int_equal(rows[i].value, value);
+    }
 }
 
 static void a_number_without_a_row_has_no_name(void **state)
@@ -425,6 +510,9 @@ int main(void)
         cmocka_unit_test(some_msrs_drop_what_is_written),
         cmocka_unit_test(commands_are_write_only),
         cmocka_unit_test(every_other_number_is_gp_and_changes_nothing),
+        cmocka_unit_test(every_number_of_every_profile_is_harmless),
+        cmocka_unit_test(each_profile_has_its_rows),
+        cmocka_unit_test(profiles_give_their_own_values_after_reset),
         cmocka_unit_test(a_number_without_a_row_has_no_name),
         cmocka_unit_test(writing_sysenter_cs_leaves_the_host_alone),
         cmocka_unit_test(a_write_to_0x999_is_gp_and_changes_nothing),

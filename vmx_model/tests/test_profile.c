@@ -78,6 +78,25 @@ static void the_real_profiles_are_as_wide_as_their_processors(void **state)
     }
 }
 
+// A value of an MSR that the processor lacks, or of a leaf beyond the last one, would be dropped.
+static void profiles_speak_of_what_they_have(void **state)
+{
+    (void)state;
+    for (size_t i = 0; vmx_profile_at(i) != NULL; i++) {
+        const struct vmx_profile *profile = vmx_profile_at(i);
+        struct vmx_cpu cpu;
+        vmx_cpu_reset(&cpu, profile);
+        for (uint32_t n = 0; n < profile->num_msrs; n++) {
+            uint64_t value = 0;
+            assert_int_equal(MSR_OK, msr_read(&cpu, MSR_GUEST, profile->msrs[n].index, &value));
+            assert_int_equal(profile->msrs[n].value, value & profile->msrs[n].value);
+        }
+        for (uint32_t n = 0; n < profile->num_leaves; n++) {
+            assert_true(profile->leaves[n].leaf <= profile->last_leaf);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +105,7 @@ int main(void)
         cmocka_unit_test(no_two_features_share_a_cpuid_bit),
         cmocka_unit_test(the_generic_profile_is_as_wide_as_documented),
         cmocka_unit_test(four_profiles_are_built_in),
+        cmocka_unit_test(profiles_speak_of_what_they_have),
         cmocka_unit_test(the_real_profiles_are_as_wide_as_their_processors),
     };
     return cmocka_run_group_tests_name("profile", tests, NULL, NULL);

@@ -1,5 +1,4 @@
 // tools/profiles.c refuses what no processor is like, with the file and the reason.
-#define _POSIX_C_SOURCE 200809L
 #include "vmx_tests.h"
 
 #include <stdio.h>

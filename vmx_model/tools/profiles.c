@@ -224,13 +224,20 @@ static bool spec_has(const struct spec *spec, int feature)
     return has;
 }
 
+static unsigned times_named(const struct spec *spec, int feature)
+{
+    unsigned times = 0;
+    for (unsigned i = 0; i < spec->features_count; i++) {
+        times += spec->features[i] == feature;
+    }
+    return times;
+}
+
 static bool names_twice(const struct spec *spec)
 {
     for (unsigned i = 0; i < spec->features_count; i++) {
-        for (unsigned j = 0; j < i; j++) {
-            if (spec->features[i] == spec->features[j]) {
-                return true;
-            }
+        if (times_named(spec, spec->features[i]) > 1) {
+            return true;
         }
     }
     return false;

@@ -2,7 +2,6 @@
 //
 // A table stands between <!-- begin: NAME --> and <!-- end: NAME -->. Without --write the file is
 // only compared.
-#define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -100,10 +99,76 @@ static void put_disagreements(FILE *out)
     }
 }
 
+static void put_entry_checks(FILE *out)
+{
+    static const struct {
+        const char *name, *group;
+        unsigned qualification;
+        const char *source, *text;
+    } rows[] = {
+#define ENTRY_CHECK(name, function, group, qualification, source, text)                            \
+    {#function, #group, qualification, source, text},
+#include "vmx_model/entry_checks.def"
+    };
+    (void)fprintf(out, "%zu rows.\n\n", sizeof(rows) / sizeof(rows[0]));
+    (void)fputs("| name | group | what holds | section |\n|---|---|---|---|\n", out);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)fprintf(out, "| %s | %s", rows[i].name, rows[i].group);
+        if (rows[i].qualification != 0) {
+            (void)fprintf(out, ", qualification %u", rows[i].qualification);
+        }
+        (void)fprintf(out, " | %s | %s |\n", rows[i].text, rows[i].source);
+    }
+}
+
+static void put_controls(FILE *out)
+{
+    static const struct {
+        const char *group, *name;
+        unsigned bit;
+        const char *class, *feature;
+    } rows[] = {
+#define CONTROL(group, name, bit, class, feature) {#group, #name, bit, #class, #feature},
+#define CONTROL_FIXED(group, bit)                 {#group, "reserved", bit, "fixed to 1", "ALWAYS"},
+#include "vmx_model/controls.def"
+    };
+    (void)fputs("| group | bit | name | class | allowed with |\n|---|---|---|---|---|\n", out);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)fprintf(out, "| %s | %u | %s | %s | %s |\n", rows[i].group, rows[i].bit, rows[i].name,
+                      rows[i].class, rows[i].feature);
+    }
+}
+
+static void put_instruction_errors(FILE *out)
+{
+    (void)fputs("| error | text |\n|---|---|\n", out);
+#define INSTRUCTION_ERROR(name, number, text) (void)fprintf(out, "| %d | %s |\n", number, text);
+#include "vmx_model/instruction_errors.def"
+}
+
+static void put_exit_reasons(FILE *out)
+{
+    static const struct {
+        unsigned number;
+        const char *text, *format;
+    } rows[] = {
+#define EXIT_REASON(name, number, format, text) {number, text, #format},
+#include "vmx_model/exit_reasons.def"
+    };
+    (void)fputs("| reason | text | qualification |\n|---|---|---|\n", out);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)fprintf(out, "| %u | %s | %s |\n", rows[i].number, rows[i].text, rows[i].format);
+    }
+}
+
 static const struct {
     const char *name;
     void (*put)(FILE *out);
 } tables[] = {
+    {"controls", put_controls},
+    {"entry-checks", put_entry_checks},
+    {"exit-reasons", put_exit_reasons},
+    {"instruction-errors", put_instruction_errors},
     {"msrs", put_msrs},
     {"msr-disagreements", put_disagreements},
 };
@@ -123,24 +188,29 @@ static void (*table_of(const char *mark))(FILE *out)
     return NULL;
 }
 
+// Writes the table of a mark; where its old text ends, NULL when the mark or its end is wrong.
+static const char *make_table(FILE *out, const char *mark, const char *old)
+{
+    void (*put)(FILE *) = table_of(mark);
+    const char *end = strstr(old, end_mark);
+    if (put == NULL || end == NULL) {
+        return NULL;
+    }
+    put(out);
+    return end;
+}
+
 // Writes the text to out, with every table made anew. False: a mark names no table, or has no end.
 static bool make(FILE *out, const char *text)
 {
-    while (*text != '\0') {
+    while (text != NULL && *text != '\0') {
         const char *newline = strchr(text, '\n');
         const char *next = newline != NULL ? newline + 1 : text + strlen(text);
         (void)fwrite(text, 1, (size_t)(next - text), out);
-        if (strncmp(text, begin_mark, strlen(begin_mark)) == 0) {
-            void (*put)(FILE *) = table_of(text);
-            next = strstr(next, end_mark);
-            if (put == NULL || next == NULL) {
-                return false;
-            }
-            put(out);
-        }
-        text = next;
+        bool is_mark = strncmp(text, begin_mark, strlen(begin_mark)) == 0;
+        text = is_mark ? make_table(out, text, next) : next;
     }
-    return true;
+    return text != NULL;
 }
 
 static char *read_text(const char *path)
