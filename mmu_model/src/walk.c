@@ -202,6 +202,18 @@ static inline bool fetch_entry(const struct walker *w, uint64_t table_phys, unsi
     return read_entry(w, *out_phys, out_entry);
 }
 
+// A page, or why the walk cannot go on at this entry.
+static bool ends_walk(const struct walker *w, unsigned level, uint64_t entry,
+                      enum mmu_fault *out_fault)
+{
+    enum mmu_fault fault = entry_fault(w, level, entry);
+    bool ends = fault != MMU_FAULT_NONE || level == LEVEL_PT || is_large(w, level, entry);
+    if (ends) {
+        *out_fault = fault;
+    }
+    return ends;
+}
+
 // From the root down to a page or to what stops the walk. Returns the number of entries before
 // that.
 static unsigned descend(const struct walker *w, struct mmu_walk *out)
@@ -212,13 +224,9 @@ static unsigned descend(const struct walker *w, struct mmu_walk *out)
     out->fault = MMU_FAULT_UNREADABLE;
     while (fetch_entry(w, table_phys, shift, &out->entries[depth], &out->entry_phys[depth])) {
         uint64_t entry = out->entries[depth];
-        if ((entry & w->special) != MMU_ENTRY_P || shift == PAGE_SHIFT) {
-            unsigned level = w->levels - depth;
-            enum mmu_fault fault = entry_fault(w, level, entry);
-            if (fault != MMU_FAULT_NONE || level == LEVEL_PT || is_large(w, level, entry)) {
-                out->fault = fault;
-                break;
-            }
+        bool is_plain_link = (entry & w->special) == MMU_ENTRY_P && shift != PAGE_SHIFT;
+        if (!is_plain_link && ends_walk(w, w->levels - depth, entry, &out->fault)) {
+            break;
         }
         table_phys = entry & w->address_mask;
         shift -= w->index_bits;
@@ -397,14 +405,14 @@ static void add_run(uint64_t guest_phys, uint64_t len, struct mmu_runs *out)
     out->num_runs++;
 }
 
-// Reads num entries that follow each other in one table, as 8-byte values.
+// Reads num entries that follow each other in one table, and widens them in their place.
 static bool read_entries(const struct walker *w, uint64_t entry_phys, size_t num, uint64_t *out)
 {
-    uint8_t bytes[8 * MMU_MAX_RUNS];
+    uint8_t *bytes = (uint8_t *)out;
     if (!w->memory->read(w->memory->context, entry_phys, bytes, num * w->entry_size)) {
         return false;
     }
-    for (size_t i = 0; i < num; i++) {
+    for (size_t i = num; i-- > 0;) {
         const uint8_t *entry = bytes + i * w->entry_size;
         out[i] = w->entry_size == 4 ? load_le32(entry) : load_le64(entry);
     }

@@ -90,27 +90,23 @@ static enum segment_register register_of(const char *name)
 // The outcome's letter: = done; g #GP(0), G #GP(selector), s and S #SS, n and N #NP.
 static char letter_of(struct segment_answer answer, uint16_t selector)
 {
-    char letter = '?';
+    bool with_zero = answer.code == 0;
     if (answer.outcome == SEGMENT_DONE) {
         return '=';
     }
+    if (answer.outcome != SEGMENT_RAISES || (!with_zero && answer.code != (selector & 0xFFFCu))) {
+        return '?';
+    }
     switch (answer.vector) {
     case SEGMENT_VECTOR_GP:
-        letter = 'g';
-        break;
+        return with_zero ? 'g' : 'G';
     case SEGMENT_VECTOR_SS:
-        letter = 's';
-        break;
+        return with_zero ? 's' : 'S';
     case SEGMENT_VECTOR_NP:
-        letter = 'n';
-        break;
+        return with_zero ? 'n' : 'N';
     default:
-        break;
+        return '?';
     }
-    if (answer.outcome != SEGMENT_RAISES || answer.code == 0) {
-        return letter;
-    }
-    return answer.code == (selector & 0xFFFCu) ? (char)(letter - 'a' + 'A') : '?';
 }
 
 static const struct segment before = {0, 0x93, 0xFFFF, 0};

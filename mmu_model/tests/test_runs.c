@@ -4,106 +4,20 @@
 #include <string.h>
 
 #include "tables.h"
+#include "world.h"
 
 enum {
-    NUM_PAGES = 48, // of memory, all of them tables
-    PAGE = 4096,
     NUM_TABLES = 60, // different ones per mode
     NUM_ASKED = 100, // runs in each of them
+    PAGE = WORLD_PAGE,
 };
 
-struct world {
-    uint8_t memory[NUM_PAGES * PAGE];
-    struct mmu_registers registers;
-    uint32_t seed;
-    // What was met, to know that the test meets it.
-    size_t num_faults[MMU_FAULT_PROTECTION_KEY + 1];
+// What was met, to know that the test meets it.
+struct met {
+    struct world world;
+    size_t num_faults[MMU_FAULT_SECOND_STAGE + 1];
     size_t num_full, num_whole, num_merged, num_large;
 };
-
-static bool read_world(void *context, uint64_t guest_phys, void *buffer, size_t len)
-{
-    const struct world *world = context;
-    if (guest_phys >= sizeof(world->memory) || len > sizeof(world->memory) - guest_phys) {
-        return false;
-    }
-    memcpy(buffer, world->memory + guest_phys, len);
-    return true;
-}
-
-static uint32_t random_below(struct world *world, uint32_t limit)
-{
-    world->seed = world->seed * 1664525U + 1013904223U;
-    return (world->seed >> 8) % limit;
-}
-
-// Mostly leads to another page of memory, now and then to the page behind that of the entry before;
-// seldom is anything wrong with it.
-static uint64_t random_entry(struct world *world, uint64_t before)
-{
-    uint64_t frame =
-        random_below(world, 4) == 0 ? (before >> 12) + 1 : random_below(world, NUM_PAGES);
-    uint64_t entry = (frame % (NUM_PAGES + 1)) << 12 | P | RW | US;
-    switch (random_below(world, 64)) {
-    case 0:
-        return entry & ~P;
-    case 1:
-        return entry | BIT(46); // reserved, where entries have it
-    case 2:
-        return entry | NX;
-    case 3:
-        return entry | G;
-    case 4:
-    case 5:
-        return (entry & 0xFFF) | BIT(30) | PS; // a large page, or PAT
-    default:
-        return entry;
-    }
-}
-
-static void fill(struct world *world, unsigned entry_size)
-{
-    uint64_t entry = 0;
-    for (size_t at = 0; at < sizeof(world->memory); at += entry_size) {
-        entry = random_entry(world, entry);
-        for (unsigned i = 0; i < entry_size; i++) {
-            world->memory[at + i] = (uint8_t)(entry >> (8 * i));
-        }
-    }
-}
-
-// PDPTEs that may have neither RW nor US, one of them not present now and then.
-static void fill_pdptes(struct world *world)
-{
-    for (size_t i = 0; i < 4; i++) {
-        uint64_t entry = (1 + random_below(world, NUM_PAGES - 1)) * UINT64_C(0x1000);
-        world->memory[world->registers.cr3 + 8 * i] = random_below(world, 8) != 0;
-        for (size_t k = 1; k < 8; k++) {
-            world->memory[world->registers.cr3 + 8 * i + k] = (uint8_t)(entry >> (8 * k));
-        }
-    }
-}
-
-static uint64_t random_linear(struct world *world, enum mmu_mode mode)
-{
-    uint64_t linear = (uint64_t)random_below(world, 1U << 24) << 40 ^
-                      (uint64_t)random_below(world, 1U << 24) << 20 ^ random_below(world, 1U << 24);
-    unsigned bits = mmu_linear_bits(mode);
-    uint64_t space = bits == 32 ? UINT32_MAX : (UINT64_C(1) << (bits - 1)) - 1;
-    bool upper = bits != 32 && random_below(world, 2) != 0;
-    linear &= space;
-    switch (random_below(world, 4)) {
-    case 0:
-        linear |= 0x1FC000; // the end of a page table
-        break;
-    case 1:
-        linear |= space & ~UINT64_C(0x3FFF); // the end of the space, or of its lower half
-        break;
-    default:
-        break;
-    }
-    return upper ? linear | ~space : linear;
-}
 
 // Each byte of the runs lies where mmu_locate finds it.
 static void check_bytes(const struct world *world, const struct mmu_memory *memory, uint64_t linear,
@@ -126,9 +40,10 @@ static void check_bytes(const struct world *world, const struct mmu_memory *memo
     assert_int_equal(done, runs->len);
 }
 
-static void check_runs(struct world *world, uint64_t linear, uint64_t len)
+static void check_runs(struct met *met, uint64_t linear, uint64_t len)
 {
-    struct mmu_memory memory = {read_world, world};
+    struct world *world = &met->world;
+    struct mmu_memory memory = world_memory(world);
     struct mmu_runs runs;
     struct mmu_walk walk;
 
@@ -142,12 +57,12 @@ static void check_runs(struct world *world, uint64_t linear, uint64_t len)
     } else if (runs.len < len) {
         assert_true(runs.num_runs == MMU_MAX_RUNS || linear + runs.len == 0);
     }
-    world->num_faults[fault]++;
-    world->num_full += fault == MMU_FAULT_NONE && runs.num_runs == MMU_MAX_RUNS;
-    world->num_whole += runs.len == len;
+    met->num_faults[fault]++;
+    met->num_full += fault == MMU_FAULT_NONE && runs.num_runs == MMU_MAX_RUNS;
+    met->num_whole += runs.len == len;
     for (size_t i = 0; i < runs.num_runs; i++) {
-        world->num_merged += runs.run[i].len > PAGE;
-        world->num_large += runs.run[i].len > 32 * PAGE;
+        met->num_merged += runs.run[i].len > PAGE;
+        met->num_large += runs.run[i].len > UINT64_C(32) * PAGE;
     }
 }
 
@@ -165,41 +80,28 @@ static struct mode_row rows[] = {
     {"5-level", MMU_MODE_5LEVEL, MMU_FAULT_NON_CANONICAL},
 };
 
-static void check_tables(struct world *world, enum mmu_mode mode)
-{
-    struct path path = {.mode = mode};
-    world->registers = path_registers(&path);
-    world->registers.cr3 = 0x1000;
-    world->registers.efer &= random_below(world, 4) != 0 ? ~UINT64_C(0) : ~MMU_EFER_NXE;
-    world->registers.cr4 &= random_below(world, 4) != 0 ? ~UINT64_C(0) : ~MMU_CR4_PSE;
-    fill(world, mode == MMU_MODE_32BIT ? 4 : 8);
-    if (mode == MMU_MODE_PAE) {
-        fill_pdptes(world);
-    }
-    for (size_t i = 0; i < NUM_ASKED; i++) {
-        uint64_t linear = random_linear(world, mode);
-        check_runs(world, linear,
-                   1 + random_below(world, random_below(world, 4) ? 0x20000 : 0x800000));
-    }
-}
-
 static void check_mode(void **state)
 {
     const struct mode_row *row = *state;
-    static struct world world;
-    memset(&world, 0, sizeof(world));
-    world.seed = 20;
-    for (size_t i = 0; i < NUM_TABLES; i++) {
-        check_tables(&world, row->mode);
+    static struct met met;
+    memset(&met, 0, sizeof(met));
+    met.world.seed = 20;
+    for (size_t i = 0; i < (size_t)NUM_TABLES * NUM_ASKED; i++) {
+        if (i % NUM_ASKED == 0) {
+            world_fill(&met.world, row->mode);
+        }
+        uint64_t linear = world_random_linear(&met.world, row->mode);
+        uint32_t most = world_random_below(&met.world, 4) != 0 ? 0x20000 : 0x800000;
+        check_runs(&met, linear, 1 + world_random_below(&met.world, most));
     }
-    assert_true(world.num_whole > 50 && world.num_faults[row->beyond] > 50);
+    assert_true(met.num_whole > 50 && met.num_faults[row->beyond] > 50);
     if (row->mode != MMU_MODE_NONE) {
-        assert_true(world.num_merged > 50 && world.num_large > 5);
-        assert_true(world.num_full > 50 && world.num_faults[MMU_FAULT_NOT_PRESENT] > 50);
-        assert_true(world.num_faults[MMU_FAULT_UNREADABLE] > 5);
+        assert_true(met.num_merged > 50 && met.num_large > 5);
+        assert_true(met.num_full > 50 && met.num_faults[MMU_FAULT_NOT_PRESENT] > 50);
+        assert_true(met.num_faults[MMU_FAULT_UNREADABLE] > 5);
     }
     if (row->mode >= MMU_MODE_PAE) {
-        assert_true(world.num_faults[MMU_FAULT_RESERVED_BIT] > 50);
+        assert_true(met.num_faults[MMU_FAULT_RESERVED_BIT] > 50);
     }
 }
 

@@ -175,6 +175,10 @@ static struct segment_case cases[] = {
      .ds = {0x1018, DATA32, 0xFFFFFFFF, 0x7000}, .linear = 0x6FF8, .length = 8},
     {"compatibility, 32-bit: a descriptor", LONG32, {0x10, 0x10}, .linear = 0x80345688,
      .length = 0xFFF0},
+    {"compatibility, 16-bit: an expand-down descriptor of 16 bits", LONG16, {0x28, 0xFFFF},
+     .linear = 0xFFFF, .length = 1},
+    {"compatibility, 16-bit: an LDT descriptor", LONG16, {0x0F, 0x10}, .linear = 0x80345688,
+     .length = 0xFFF0},
     {"compatibility, 16-bit: null", LONG16, {0, 0}, .fault = SEGMENT_FAULT_NULL_SELECTOR},
 
     // Real and virtual-8086 mode.
@@ -185,6 +189,8 @@ static struct segment_case cases[] = {
     {"real: a register keeps its base and limit", REAL, {0x1018, 0x100000},
      .ds = {0x1018, DATA32, 0xFFFFFFFF, 0x5000}, .linear = 0x105000, .length = 0xFFEFB000},
     {"V86: selector times 16", V86, {0xB800, 0x10}, .linear = 0xB8010, .length = 0xFFF0},
+    {"V86: null is paragraph 0", V86, {0, 0x400}, .linear = 0x400, .length = 0xFC00},
+    {"V86: above 1 MiB, A20 is on", V86, {0xFFFF, 0xFFFF}, .linear = 0x10FFEF, .length = 1},
     {"V86: a limit of 64 KiB", V86, {0xB800, 0x10000}, .fault = SEGMENT_FAULT_LIMIT},
     {"V86: a register keeps its base and limit", V86, {0x1018, 0xFFFF},
      .ds = {0x1018, 0xF3, 0xFFFF, 0x10180}, .linear = 0x2017F, .length = 1},
@@ -406,10 +412,24 @@ static void access_rights_convert_both_ways(void **state)
     assert_int_equal(segment_access_from_descriptor(0xFFFFFFFF), 0xF0FF);
     assert_int_equal(segment_access_to_descriptor(0xC09A), 0x00C09A00);
     assert_int_equal(segment_access_to_descriptor(0xFFFFFFFF), 0x00F0FF00);
-    for (uint32_t bit = 0; bit < 16; bit++) {
-        uint32_t access = UINT32_C(1) << bit & 0xF0FF;
+}
+
+// All rights of the VMX format and all of the descriptor's: what one format knows the other keeps.
+static void all_access_rights_convert_both_ways(void **state)
+{
+    (void)state;
+    for (uint32_t access = 0; access < 0x10000; access++) {
+        uint32_t kept = access & 0xF0FF;
+        struct segment segment = {8, access, 0xABCDE, 0x12345678};
+        uint64_t descriptor = segment_to_descriptor(&segment);
+        struct segment back = segment_from_descriptor(8, descriptor, 0);
         uint32_t there = segment_access_to_descriptor(access);
-        assert_int_equal(segment_access_from_descriptor(there), access);
+        assert_int_equal(there, kept << 8);
+        assert_int_equal(segment_access_from_descriptor(there), kept);
+        assert_int_equal(segment_access_from_descriptor(access << 8 | 0xFF0000FF), kept);
+        assert_int_equal(back.access, kept);
+        assert_int_equal(descriptor >> 32 & 0x00F0FF00, there);
+        assert_int_equal(segment_access_to_descriptor(access | 0x10000), there);
     }
 }
 
@@ -429,6 +449,7 @@ int main(void)
         cmocka_unit_test(a_gdt_at_the_end_of_4_gib_wraps_without_paging),
         cmocka_unit_test(descriptors_convert_both_ways),
         cmocka_unit_test(access_rights_convert_both_ways),
+        cmocka_unit_test(all_access_rights_convert_both_ways),
         cmocka_unit_test(every_fault_has_a_text),
     };
     RUN_ROWS(failures, "selector to linear", cases, check_segment);

@@ -232,10 +232,17 @@ static const char kinds[] = "o1L345oo"
                             "rrwwrrww"
                             "xxXXccCC";
 
+static char mode_letter(enum cpu_mode mode)
+{
+    if (mode == CPU_MODE_PROT32) {
+        return 'p';
+    }
+    return mode == CPU_MODE_LONG64 ? 'l' : 'c';
+}
+
 static void spell(const struct combination *c, char out[MAX_COLUMNS])
 {
-    out[0] = c->mode == CPU_MODE_PROT32 ? 'p' : 'c';
-    out[0] = c->mode == CPU_MODE_LONG64 ? 'l' : out[0];
+    out[0] = mode_letter(c->mode);
     out[1] = kinds[c->type];
     out[2] = c->present ? '1' : '0';
     out[3] = relation(c->cpl, c->dpl);
@@ -269,17 +276,16 @@ static const char *verdict_of(const struct use *use, const struct combination *c
 {
     char columns[MAX_COLUMNS];
     const char *verdict = NULL;
+    size_t num_matches = 0;
     spell(c, columns);
     for (size_t i = 0; i < use->num_rules; i++) {
         if (rule_matches(use->rules[i].when, columns)) {
-            if (verdict != NULL) {
-                fail_msg("two rows match %.8s", columns);
-            }
             verdict = use->rules[i].verdict;
+            num_matches++;
         }
     }
-    if (verdict == NULL) {
-        fail_msg("no row matches %.8s", columns);
+    if (num_matches != 1) {
+        fail_msg("%u rows match %.8s", (unsigned)num_matches, columns);
     }
     return verdict;
 }

@@ -50,18 +50,33 @@ void search_cancel_all(struct debuggee *debuggee)
     }
 }
 
+// The searches take turns: with a slice of each, many would hold up what the caller does between
+// two calls for as long as all their slices take.
+static void send_to_the_end(struct debuggee *debuggee, struct debuggee_peer *peer)
+{
+    struct debuggee_peer **link = &debuggee->searching;
+    *link = peer->next_searching;
+    while (*link) {
+        link = &(*link)->next_searching;
+    }
+    *link = peer;
+    peer->next_searching = NULL;
+}
+
 bool debuggee_continue(struct debuggee *debuggee)
 {
-    struct debuggee_peer *next = NULL;
-    for (struct debuggee_peer *peer = debuggee->searching; peer; peer = next) {
-        next = peer->next_searching;
-        uint64_t address = 0;
-        enum pulse_status status = debuggee->ops->search(debuggee->target, &peer->search, &address);
-        if (status != STATUS_PENDING) {
-            search_cancel(debuggee, peer);
-            answer_late(debuggee, peer, status, address);
-        }
+    struct debuggee_peer *peer = debuggee->searching;
+    if (!peer) {
+        return false;
     }
+    uint64_t address = 0;
+    enum pulse_status status = debuggee->ops->search(debuggee->target, &peer->search, &address);
+    if (status == STATUS_PENDING) {
+        send_to_the_end(debuggee, peer);
+        return true;
+    }
+    search_cancel(debuggee, peer);
+    answer_late(debuggee, peer, status, address);
     return debuggee->searching != NULL;
 }
 

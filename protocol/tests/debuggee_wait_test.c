@@ -256,9 +256,32 @@ static void a_peer_that_leaves_ends_its_search(void **state)
     debuggee_forget(&talk->debuggee, &talk->peers[1]);
     assert_false(debuggee_is_busy(&talk->peers[1]));
     talk->target.search_slices = 0;
+    assert_true(debuggee_continue(&talk->debuggee));
     assert_false(debuggee_continue(&talk->debuggee));
     assert_int_equal(talk->num_sent, 2);
     assert_int_equal(talk->sent[0].peer + talk->sent[1].peer, 2);
+    conversation_free(talk);
+}
+
+static void searches_take_turns(void **state)
+{
+    (void)state;
+    struct conversation *talk = with_slow_search(DEBUGGEE_V2, 1000);
+    say(talk, 0, SEARCH);
+    say(talk, 1, SEARCH);
+    say(talk, 2, SEARCH);
+    for (unsigned left = talk->target.search_slices; left > 990; left--) {
+        assert_int_equal(talk->target.search_slices, left);
+        assert_true(debuggee_continue(&talk->debuggee));
+    }
+    // One answer a turn, to each of them.
+    talk->target.search_slices = 0;
+    for (size_t i = 1; i <= NUM_PEERS; i++) {
+        assert_int_equal(debuggee_continue(&talk->debuggee), i < NUM_PEERS);
+        assert_int_equal(talk->num_sent, i);
+    }
+    assert_int_equal(talk->sent[0].peer + talk->sent[1].peer + talk->sent[2].peer, 3);
+    assert_int_not_equal(talk->sent[0].peer, talk->sent[1].peer);
     conversation_free(talk);
 }
 
@@ -307,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_search_is_not_begun_again_by_a_repeat),
         cmocka_unit_test(a_break_in_ends_every_search_before_it_is_answered),
         cmocka_unit_test(a_peer_that_leaves_ends_its_search),
+        cmocka_unit_test(searches_take_turns),
         cmocka_unit_test(only_a_break_in_is_urgent),
         cmocka_unit_test(a_reboot_is_answered_before_it_happens),
     };

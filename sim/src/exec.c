@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "mmu_model/segment_check.h"
 #include "runner.h"
 
 enum { RSP_NUMBER = 4 };
@@ -85,6 +86,27 @@ bool exec_translate(struct exec *x, enum exec_access as, uint64_t linear, enum m
     return true;
 }
 
+// An access of 64-bit mode as its segment sees it, before any page of it is looked at. The
+// segment's base is already part of the address.
+static bool check_segment(struct exec *x, enum exec_access as, uint64_t linear, size_t len)
+{
+    struct segment_cpu cpu = {
+        .mode = CPU_MODE_LONG64,
+        .linear_bits = cpu_linear_bits(x->cpu),
+        .external = x->external,
+    };
+    struct segment_access_request request = {
+        .index = as == ACCESS_STACK ? SEGMENT_REGISTER_SS : SEGMENT_REGISTER_DS,
+        .offset = linear,
+        .size = len,
+    };
+    struct segment_answer answer = segment_check_access(&cpu, &request, &linear);
+    if (answer.outcome == SEGMENT_RAISES) {
+        exec_raise_code(x, (enum vector)answer.vector, answer.code);
+    }
+    return !x->faulted;
+}
+
 // The bytes from linear on that lie in its page.
 static size_t in_page(uint64_t linear, size_t len)
 {
@@ -97,6 +119,9 @@ bool exec_read(struct exec *x, enum exec_access as, uint64_t linear, void *buffe
     uint8_t *bytes = buffer;
     struct mmu_walk walk;
     memset(bytes, 0, len);
+    if (!check_segment(x, as, linear, len)) {
+        return false;
+    }
     for (size_t done = 0; done < len;) {
         size_t piece = in_page(linear + done, len - done);
         if (!exec_translate(x, as, linear + done, MMU_ACCESS_READ, &walk)) {
@@ -139,7 +164,8 @@ static bool translate_write(struct exec *x, enum exec_access as, uint64_t linear
 {
     struct mmu_walk walk;
     size_t first = in_page(linear, len);
-    if (!exec_translate(x, as, linear, MMU_ACCESS_WRITE, &walk)) {
+    if (!check_segment(x, as, linear, len) ||
+        !exec_translate(x, as, linear, MMU_ACCESS_WRITE, &walk)) {
         return false;
     }
     out_phys[0] = walk.guest_phys;
@@ -221,10 +247,14 @@ unsigned cpu_iopl(const struct cpu *cpu)
     return (unsigned)(cpu_guest(cpu, RFLAGS) >> 12 & 3);
 }
 
+unsigned cpu_linear_bits(const struct cpu *cpu)
+{
+    return (cpu_guest(cpu, CR4) & MMU_CR4_LA57) != 0 ? 57 : 48;
+}
+
 bool cpu_is_canonical(const struct cpu *cpu, uint64_t linear)
 {
-    bool la57 = (cpu_guest(cpu, CR4) & MMU_CR4_LA57) != 0;
-    return mmu_is_canonical(linear, la57 ? 57 : 48);
+    return mmu_is_canonical(linear, cpu_linear_bits(cpu));
 }
 
 static uint64_t *gpr_slot(struct cpu *cpu, unsigned number)

@@ -139,6 +139,9 @@ bool exec_fetch(struct exec *x, uint64_t linear, uint8_t *buffer, size_t len);
 
 unsigned cpu_cpl(const struct cpu *cpu);
 unsigned cpu_iopl(const struct cpu *cpu);
+
+// How wide linear addresses are, 48 or 57 bits, and whether this one is canonical.
+unsigned cpu_linear_bits(const struct cpu *cpu);
 bool cpu_is_canonical(const struct cpu *cpu, uint64_t linear);
 
 // General registers by their number in encodings, RSP included. size is 1 (low byte), 2, 4 or 8; a

@@ -10,7 +10,6 @@
 #include "resume.h"
 #include "runner.h"
 
-#define BLOCKING_SMI UINT64_C(0x4) // of the interruptibility state
 
 struct machine *machine_new(const struct target *target, const char **out_error)
 {
@@ -346,6 +345,8 @@ void cpu_segments(const struct cpu *cpu, struct segment_registers *out)
         .gdt_limit = (uint32_t)cpu_guest(cpu, GDTR_LIMIT),
     };
 }
+
+#define BLOCKING_SMI UINT64_C(0x4) // of the interruptibility state
 
 // SDM 3C, "Guest Non-Register State": SMIs are blocked while the processor is in SMM, and nothing
 // else blocks them in the state of a guest.

@@ -5,9 +5,10 @@
 #include "access.h"
 
 enum {
-    SLICE_WORK = 1 << 19, // bytes looked at in one slice, with
-    WALK_WORK = 256,      // this much for finding out where bytes are
-    SPAN_MAX = 1 << 16,   // bytes looked at in one go
+    SPAN_MAX = 1 << 16,      // bytes looked at in one go
+    COMPARED_AT_ONCE = 32,   // bytes of a pattern
+    LONG_PATTERN = 256,      // what memmem looks for by another method is longer
+    BYTES_AT_ONCE_MOST = 64, // a candidate further from the last one than this is in another line
 };
 
 // What lies at an address of the searched space: bytes, or a gap.
@@ -20,7 +21,7 @@ struct span {
 struct cursor {
     struct access access;
     struct target_search *search;
-    int64_t work;
+    int64_t work; // that is left
 };
 
 // Physical memory: RAM and ROM are bytes; everything else, empty space too, is a gap.
@@ -81,8 +82,8 @@ static struct span linear_span(struct cursor *cursor, uint64_t linear)
 
 static struct span span_at(struct cursor *cursor, uint64_t address)
 {
-    cursor->work -= WALK_WORK;
     struct target_address where = cursor->search->where;
+    cursor->work -= where.space == TARGET_VIRTUAL ? SEARCH_SEGMENT_WORK : SEARCH_WALK_WORK;
     if (where.space == TARGET_PHYSICAL) {
         return physical_span(&cursor->access.machine->memory, address);
     }
@@ -97,14 +98,29 @@ static struct span span_at(struct cursor *cursor, uint64_t address)
     return span;
 }
 
+// memmem finds long patterns in time that is linear in both lengths.
+static bool is_linear(const struct target_search *search)
+{
+    return search->start <= search->end && search->step == 1 && search->pattern_len > LONG_PATTERN;
+}
+
+// What it costs to look at a candidate: its line of memory, and all of the pattern, because nearly
+// all of it may be there.
+static int64_t candidate_work(const struct target_search *search)
+{
+    uint32_t apart = search->step < BYTES_AT_ONCE_MOST ? search->step : BYTES_AT_ONCE_MOST;
+    return 1 + apart + (is_linear(search) ? 0 : search->pattern_len / COMPARED_AT_ONCE);
+}
+
 // How many bytes from address on one transfer could reach if all were there: it ends at the
 // segment's limit and does not wrap.
-static uint64_t transfer_length(const struct cursor *cursor, uint64_t address)
+static uint64_t transfer_length(struct cursor *cursor, uint64_t address)
 {
     struct target_address where = cursor->search->where;
     struct segment_linear linear = {.length = UINT64_MAX};
     where.address = address;
     if (where.space != TARGET_PHYSICAL) {
+        cursor->work -= where.space == TARGET_VIRTUAL ? SEARCH_SEGMENT_WORK : 0;
         (void)access_linear(&cursor->access, &where, &linear);
     }
     return linear.length;
@@ -115,13 +131,11 @@ static bool matches(struct cursor *cursor, uint64_t address)
 {
     const struct target_search *search = cursor->search;
     uint32_t done = 0;
+    cursor->work -= candidate_work(search) + search->pattern_len;
     if (transfer_length(cursor, address) < search->pattern_len) {
         return false;
     }
     while (done < search->pattern_len) {
-        if (address + done < address) {
-            return false;
-        }
         struct span span = span_at(cursor, address + done);
         uint32_t part = (uint32_t)least(span.len, search->pattern_len - done);
         if (!span.host || memcmp(span.host, search->pattern + done, part) != 0) {
@@ -183,25 +197,40 @@ static uint64_t scan_down(const struct target_search *search, const uint8_t *byt
     return UINT64_MAX;
 }
 
+// How far the candidates reach that there is work for: at least the next one.
+static uint64_t reach(const struct cursor *cursor)
+{
+    const struct target_search *search = cursor->search;
+    int64_t candidates = cursor->work / candidate_work(search);
+    return least(candidates > 1 ? (uint64_t)(candidates - 1) * search->step : 0, SPAN_MAX);
+}
+
+// Those candidates within distance of the next one have been looked at.
+static void spend(struct cursor *cursor, uint64_t distance)
+{
+    const struct target_search *search = cursor->search;
+    uint64_t steps = search->step != 0 ? distance / search->step : 0;
+    cursor->work -= (int64_t)(steps + 1) * candidate_work(search) + search->pattern_len;
+}
+
 // Looks at those of the next candidates that lie in the span as a whole. True with the match; else
 // in *out_done how far no candidate matches.
 static bool scan_span(struct cursor *cursor, const struct span *span, uint64_t *out_address,
                       uint64_t *out_done)
 {
     const struct target_search *search = cursor->search;
-    if (search->start <= search->end) {
-        uint64_t len = least(span->len, SPAN_MAX);
-        uint64_t wanted = search->end - search->next;
-        len = wanted < len - search->pattern_len ? wanted + search->pattern_len : len;
-        uint64_t hit = scan(search, span->host, len, out_done);
-        cursor->work -= (int64_t)len;
+    bool upwards = search->start <= search->end;
+    uint64_t in_span = upwards ? span->len - search->pattern_len : span->before;
+    uint64_t wanted = upwards ? search->end - search->next : search->next - search->end;
+    uint64_t distance = least(least(in_span, wanted), reach(cursor));
+    spend(cursor, distance);
+    if (upwards) {
+        uint64_t hit = scan(search, span->host, distance + search->pattern_len, out_done);
         *out_address = search->next + hit;
         return hit != UINT64_MAX;
     }
-    uint64_t before = least(least(span->before, SPAN_MAX), search->next - search->end);
-    uint64_t hit = scan_down(search, span->host, before);
-    cursor->work -= (int64_t)before;
-    *out_done = before + 1;
+    uint64_t hit = scan_down(search, span->host, distance);
+    *out_done = distance + 1;
     *out_address = search->next - hit;
     return hit != UINT64_MAX;
 }
@@ -243,8 +272,8 @@ static enum pulse_status begin(const struct machine *machine, struct target_sear
     return STATUS_SUCCESS;
 }
 
-enum pulse_status search_slice(struct machine *machine, struct target_search *search,
-                               uint64_t *out_address)
+enum pulse_status search_run(struct machine *machine, struct target_search *search, int64_t *work,
+                             uint64_t *out_address)
 {
     if (!search->started) {
         enum pulse_status status = begin(machine, search);
@@ -252,7 +281,7 @@ enum pulse_status search_slice(struct machine *machine, struct target_search *se
             return status;
         }
     }
-    struct cursor cursor = {.search = search, .work = SLICE_WORK};
+    struct cursor cursor = {.search = search, .work = *work};
     access_begin(&cursor.access, machine, search->where.root);
     bool translates = search->where.space != TARGET_PHYSICAL;
     if (translates && access_mode(&cursor.access) != STATUS_SUCCESS) {
@@ -262,5 +291,13 @@ enum pulse_status search_slice(struct machine *machine, struct target_search *se
     while (status == STATUS_PENDING && cursor.work > 0) {
         status = search_on(&cursor, out_address);
     }
+    *work = cursor.work;
     return status;
+}
+
+enum pulse_status search_slice(struct machine *machine, struct target_search *search,
+                               uint64_t *out_address)
+{
+    int64_t work = SEARCH_SLICE_WORK;
+    return search_run(machine, search, &work, out_address);
 }

@@ -18,7 +18,7 @@ struct segment_cpu exec_segment_cpu(struct exec *x)
         .mode = cpu_mode_of(cpu_guest(cpu, CR0), cpu_guest(cpu, IA32_EFER), cpu_guest(cpu, RFLAGS),
                             (uint32_t)cpu_guest(cpu, CS_ACCESS)),
         .cpl = cpu_cpl(cpu),
-        .linear_bits = (cpu_guest(cpu, CR4) & MMU_CR4_LA57) != 0 ? 57 : 48,
+        .linear_bits = cpu_linear_bits(cpu),
         .external = x->external,
         .gdt_base = cpu_guest(cpu, GDTR_BASE),
         .gdt_limit = (uint32_t)cpu_guest(cpu, GDTR_LIMIT),

@@ -3,9 +3,12 @@
 #include <string.h>
 
 #include "target_long64.h"
+#include "target_modes.h"
 
 static const struct target *const built_in[] = {
     &target_long64,
+#define MODE_TARGET(id) &target_##id,
+#include "modes/targets.def"
 };
 
 const struct target *target_at(size_t i)

@@ -138,7 +138,7 @@ static struct world world;
 static int open_world(void **state)
 {
     (void)state;
-    world_open(&world);
+    world_open(&world, false);
     return 0;
 }
 

@@ -26,7 +26,7 @@ static uint8_t expected[MAX_DATA];
 static int open_world(void **state)
 {
     (void)state;
-    world_open(&world);
+    world_open(&world, false);
     return 0;
 }
 

@@ -9,11 +9,8 @@
 
 #include <string.h>
 
+#include "boundary_requests.h"
 #include "boundary_rows.h"
-
-#define INVALID_TRANSLATION_V1 UINT64_C(0xC0000017)
-#define INVALID_TRANSLATION    UINT64_C(0xC0000021)
-#define INVALID_CPU_MODE_V1    UINT64_C(0xC000001F)
 
 enum {
     NO_ENTRY = 0xFF,
@@ -25,7 +22,14 @@ static struct world world;
 static int open_world(void **state)
 {
     (void)state;
-    world_open(&world);
+    world_open(&world, false);
+    return 0;
+}
+
+static int open_compat_world(void **state)
+{
+    (void)state;
+    world_open(&world, true);
     return 0;
 }
 
@@ -69,12 +73,6 @@ static struct packet translate_request(const struct probe *probe, uint64_t addre
                            .virtual_to_physical = {.root = root,
                                                    .selector = probe_selector(probe),
                                                    .offset = probe_offset(probe, address)}};
-}
-
-static void expect_status(const struct packet *reply, uint64_t number)
-{
-    assert_int_equal(reply->kind, PACKET_STATUS);
-    assert_int_equal(reply->status.status, number);
 }
 
 static void check_entries(const struct probe *probe, uint64_t address, const struct answer *answer)
@@ -142,6 +140,10 @@ static struct answer answer_beyond(const struct probe *probe, uint64_t address)
         uint64_t phys = WORLD_PROTECTED + (address - row->edge);
         return (struct answer){false, row->valid, row->count, row->last, phys};
     }
+    // Without paging every address of 32 bits is a physical one, whatever lies there.
+    if (world_modes[row->mode].levels == 0 && row->kind == KIND_EDGE && address <= UINT32_MAX) {
+        return (struct answer){.valid = true, .last = NO_ENTRY, .phys = address};
+    }
     // A walk may ask for any linear address of its width, but an offset leads to a canonical one.
     if (probe->space == SPACE_LINEAR && is_canonical_hole(probe, address)) {
         return (struct answer){.last = NO_ENTRY};
@@ -172,9 +174,33 @@ static void check_address(const struct probe *probe, uint64_t address)
     }
 }
 
-static void walks_tell_the_sides_apart(void **state)
+// The published client takes 20 bytes: one entry, 0 when none was read (clause D-V1-18).
+static void check_compat_address(const struct probe *probe, uint64_t address)
 {
-    const struct boundary *row = *state;
+    struct answer answer = answer_at(probe, address);
+    const struct rig *rig = &probe->world->rig;
+    unsigned levels = world_modes[probe->world->mode].levels;
+    uint64_t linear = (address + probe->shift) & probe->linear_mask;
+    struct packet request = walk_request(probe, address);
+    probe_ask(probe, PROTOCOL_V1, &request);
+    if (answer.refused || levels == 5) {
+        expect_status(&rig->reply, answer.refused ? INVALID_TRANSLATION_V1 : INVALID_CPU_MODE_V1);
+        return;
+    }
+    uint64_t entry = 0;
+    assert_int_equal(rig->reply_len, 20);
+    assert_int_equal(rig->reply.kind, PACKET_WALK);
+    assert_int_equal(rig->reply.walk.valid, answer.valid);
+    assert_int_equal(rig->reply.walk.count, 1);
+    assert_int_equal(rig->reply.walk.last_valid, 0);
+    memcpy(&entry, rig->reply.walk.entries, sizeof(entry));
+    assert_int_equal(entry, answer.count != 0 ? world_entry(probe->world, linear, levels) : 0);
+}
+
+typedef void check_fn(const struct probe *probe, uint64_t address);
+
+static void check_row(const struct boundary *row, check_fn *check)
+{
     struct probe probe;
     probe_build(&probe, &world, row);
     for (int space = SPACE_VIRTUAL; space <= SPACE_LINEAR; space++) {
@@ -183,24 +209,39 @@ static void walks_tell_the_sides_apart(void **state)
         }
         probe_use(&probe, (enum space)space);
         for (uint64_t i = 0; i < 3; i++) {
-            check_address(&probe, row->edge - 1 + i);
+            check(&probe, row->edge - 1 + i);
         }
         if (boundary_is_address(row->resume)) {
-            check_address(&probe, row->resume - 1);
-            check_address(&probe, row->resume);
+            check(&probe, row->resume - 1);
+            check(&probe, row->resume);
         }
     }
     world_expect_equal(&world);
 }
 
-int main(void)
+static void walks_tell_the_sides_apart(void **state)
+{
+    check_row(*state, check_address);
+}
+
+static void walks_are_bent_for_the_2018_client(void **state)
+{
+    check_row(*state, check_compat_address);
+}
+
+static int run_rows(const char *group, CMUnitTestFunction test, CMFixtureFunction open)
 {
     static struct CMUnitTest tests[256];
     assert_true(num_boundaries <= sizeof(tests) / sizeof(tests[0]));
     for (size_t i = 0; i < num_boundaries; i++) {
-        tests[i] = (struct CMUnitTest){.name = boundaries[i].name,
-                                       .test_func = walks_tell_the_sides_apart,
-                                       .initial_state = &boundaries[i]};
+        tests[i] = (struct CMUnitTest){
+            .name = boundaries[i].name, .test_func = test, .initial_state = &boundaries[i]};
     }
-    return _cmocka_run_group_tests("walks", tests, num_boundaries, open_world, close_world);
+    return _cmocka_run_group_tests(group, tests, num_boundaries, open, close_world);
+}
+
+int main(void)
+{
+    int failed = run_rows("walks", walks_tell_the_sides_apart, open_world);
+    return failed + run_rows("bent", walks_are_bent_for_the_2018_client, open_compat_world);
 }

@@ -29,9 +29,9 @@ const struct world_mode_info world_modes[NUM_WORLD_MODES] = {
 #include "boundary_modes.def"
 };
 
-static void open_machine(struct rig *rig)
+static void open_machine(struct rig *rig, bool compat)
 {
-    struct pulsim_options options = {.target = BOUNDARY_TARGET};
+    struct pulsim_options options = {.target = BOUNDARY_TARGET, .compat_2018_client = compat};
     char error[200] = "";
     *rig = (struct rig){.version = PROTOCOL_V2, .last_id = 1000};
     rig->pulsim = pulsim_new(&options, error, sizeof(error));
@@ -41,10 +41,10 @@ static void open_machine(struct rig *rig)
     assert_non_null(rig->peer);
 }
 
-void world_open(struct world *world)
+void world_open(struct world *world, bool compat)
 {
-    open_machine(&world->rig);
-    open_machine(&world->twin);
+    open_machine(&world->rig, compat);
+    open_machine(&world->twin, compat);
 }
 
 void world_close(struct world *world)

@@ -72,8 +72,8 @@ struct world_segment {
     uint32_t limit;
 };
 
-// The two machines; a test program opens them once.
-void world_open(struct world *world);
+// The two machines, compat for the 2018 client; a group of tests opens them once.
+void world_open(struct world *world, bool compat);
 void world_close(struct world *world);
 
 // Both machines from their start into this mode, with empty tables and a mapped GDT.

@@ -14,7 +14,7 @@
 
 // bare.h says what lies where: ROM, the device, empty space and protected memory are neighbours.
 
-enum { PAGE = 0x1000 };
+#define PAGE UINT64_C(0x1000)
 
 static uint8_t buffer[4 * PAGE];
 
@@ -177,6 +177,28 @@ static void rom_is_searched_and_empty_space_is_a_gap(void **state)
                      STATUS_INVALID_TRANSLATION);
 }
 
+// RAM ends at 0x400000, ROM begins at 0x500000.
+static void a_physical_search_skips_what_lies_between_regions(void **state)
+{
+    (void)state;
+    uint64_t hit = 0;
+    const uint8_t bytes[] = {0xA7, 0xA8};
+    assert_int_equal(search_from(physical(0x401000), BARE_ROM_PHYS + 64, true, &hit),
+                     STATUS_NOT_FOUND);
+    assert_true(memory_load(&machine->memory, BARE_ROM_PHYS + 0x20, bytes, sizeof(bytes)));
+    assert_int_equal(search_from(physical(0x401000), BARE_ROM_PHYS + 64, true, &hit),
+                     STATUS_SUCCESS);
+    assert_int_equal(hit, BARE_ROM_PHYS + 0x20);
+    bare_poke(0x3FFFF0, 0xA8A7);
+    assert_int_equal(search_from(physical(0x401000), 0x3FFF00, true, &hit), STATUS_SUCCESS);
+    assert_int_equal(hit, 0x3FFFF0);
+    assert_int_equal(search_from(physical(0x401000), 0x3FFF00, false, &hit),
+                     STATUS_INVALID_TRANSLATION);
+    assert_int_equal(search_from(physical(BARE_DEVICE_PHYS + 8), 0x3FFF00, true, &hit),
+                     STATUS_SUCCESS);
+    assert_int_equal(hit, BARE_ROM_PHYS + 0x20);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, bare_set_up, bare_tear_down)
 
 int main(void)
@@ -187,6 +209,7 @@ int main(void)
         CASE(a_write_that_is_dropped_counts),
         CASE(a_walk_never_touches_a_device),
         CASE(a_search_never_touches_a_device),
+        CASE(a_physical_search_skips_what_lies_between_regions),
         CASE(rom_is_searched_and_empty_space_is_a_gap),
     };
     struct CMUnitTest pieces[NUM_PIECES];

@@ -247,6 +247,7 @@ static bool can_end(const struct random_mode *mode, enum mmu_fault fault, unsign
     case MMU_FAULT_BEYOND_4GIB:
     case MMU_FAULT_ROOT:
     case MMU_FAULT_UNREADABLE:
+    case MMU_FAULT_SECOND_STAGE:
         break;
     }
     return false;

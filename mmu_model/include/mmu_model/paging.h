@@ -87,7 +87,8 @@ struct mmu_walk {
     bool no_execute;        // ORed over all entries
     bool global;            // of the leaf, with CR4.PGE
 
-    // From the root. The first num_entries are filled, the others keep what they held.
+    // From the root. The first num_entries are filled, and entry_phys of one that cannot be read;
+    // the others mean nothing.
     uint64_t entries[MMU_MAX_LEVELS];    // 32-bit paging: zero-extended
     uint64_t entry_phys[MMU_MAX_LEVELS]; // where each was read, or would be
 };
