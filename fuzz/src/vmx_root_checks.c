@@ -62,16 +62,31 @@ static enum vmx_status enter(struct vmx_root *root, const struct vmx_memory *mem
     return status;
 }
 
+// The VMCS that was current before is in its region, with its launch state.
+static void check_left(const struct vmx_root *before, const struct vmx_root *after,
+                       const struct vmx_memory *memory)
+{
+    uint64_t left = before->current_vmcs;
+    struct vmx_root back = *after;
+    if (left < VMX_WORLD_MEMORY && vmx_root_vmptrld(&back, memory, left) == VMX_STATUS_SUCCEED) {
+        const struct vmcs *data = &before->cpu.vmcs;
+        FUZZ_REQUIRE(back.is_launched == before->is_launched);
+        FUZZ_REQUIRE(memcmp(back.cpu.vmcs.field, data->field, sizeof(data->field)) == 0);
+    }
+}
+
 static enum vmx_status vmptrld(struct vmx_root *root, const struct vmx_memory *memory,
                                uint64_t pointer)
 {
     uint64_t stored = 0;
+    struct vmx_root before = *root;
     enum vmx_status status = vmx_root_vmptrld(root, memory, pointer);
     if (status == VMX_STATUS_SUCCEED) {
         FUZZ_REQUIRE(vmx_root_vmptrst(root, &stored) == VMX_STATUS_SUCCEED);
         FUZZ_REQUIRE(stored == pointer && pointer % 4096 == 0);
         FUZZ_REQUIRE(pointer != root->vmxon_pointer);
         vmx_check_widths(&root->cpu.vmcs);
+        check_left(&before, root, memory);
     }
     return status;
 }
