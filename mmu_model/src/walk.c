@@ -276,18 +276,15 @@ static void note_rights(const struct walker *w, struct mmu_walk *out)
 // What is wrong before a single entry is read.
 static enum mmu_fault address_fault(const struct walker *w)
 {
-    if (w->geometry->linear_bits == 32) {
-        if (w->linear >> 32 != 0) {
-            return MMU_FAULT_BEYOND_4GIB;
-        }
-    } else if (!mmu_is_canonical(w->linear, w->geometry->linear_bits)) {
-        return MMU_FAULT_NON_CANONICAL;
-    }
     bool has_root = w->mode != MMU_MODE_NONE && w->pdptes == NULL;
     if (has_root && (w->registers->cr3 & bit_range(60, w->phys_bits)) != 0) {
         return MMU_FAULT_ROOT;
     }
-    return MMU_FAULT_NONE;
+    if (w->geometry->linear_bits == 32) {
+        return w->linear >> 32 != 0 ? MMU_FAULT_BEYOND_4GIB : MMU_FAULT_NONE;
+    }
+    bool canonical = mmu_is_canonical(w->linear, w->geometry->linear_bits);
+    return canonical ? MMU_FAULT_NONE : MMU_FAULT_NON_CANONICAL;
 }
 
 // How far the answer of address_fault reaches: to the edge of the canonical half or of the hole

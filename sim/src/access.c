@@ -34,11 +34,6 @@ enum pulse_status access_mode(const struct access *access)
     return has_mode(access, &mode) ? STATUS_SUCCESS : STATUS_INVALID_CPU_MODE;
 }
 
-static enum pulse_status status_of_walk(enum mmu_fault fault)
-{
-    return fault == MMU_FAULT_MODE ? STATUS_INVALID_CPU_MODE : STATUS_INVALID_TRANSLATION;
-}
-
 enum pulse_status access_linear(const struct access *access, const struct target_address *address,
                                 struct segment_linear *out)
 {
@@ -74,9 +69,8 @@ enum pulse_status access_walk(const struct access *access, const struct target_a
     }
     struct mmu_walk walk;
     mmu_locate(&access->registers, &access->memory, linear.linear, &walk);
-    if (walk.fault == MMU_FAULT_MODE || walk.fault == MMU_FAULT_ROOT ||
-        walk.fault == MMU_FAULT_BEYOND_4GIB) {
-        return status_of_walk(walk.fault);
+    if (walk.fault == MMU_FAULT_ROOT || walk.fault == MMU_FAULT_BEYOND_4GIB) {
+        return STATUS_INVALID_TRANSLATION;
     }
     *out = (struct target_walk){
         .mode = (uint8_t)walk.mode,
@@ -185,7 +179,7 @@ static enum pulse_status move_linear(const struct mover *mover, const struct tar
         }
     }
     *out_moved = moved;
-    return moved != 0 ? STATUS_SUCCESS : status_of_walk(fault);
+    return moved != 0 ? STATUS_SUCCESS : STATUS_INVALID_TRANSLATION;
 }
 
 static enum pulse_status transfer(const struct mover *mover, const struct target_address *place,

@@ -163,6 +163,9 @@ static void swapgs(struct exec *x)
     uint64_t *kernel = &x->cpu->vmx.msr[MSR_SLOT_IA32_KERNEL_GS_BASE];
     uint64_t base = cpu_guest(x->cpu, GS_BASE);
     interp_require_cpl0(x);
+    if (x->faulted) {
+        return;
+    }
     cpu_guest(x->cpu, GS_BASE) = *kernel;
     *kernel = base;
 }

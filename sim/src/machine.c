@@ -182,9 +182,14 @@ enum pulse_status machine_go(struct machine *machine)
             return STATUS_NOT_SUPPORTED;
         }
     }
+    machine->skip_breakpoint = machine->current;
+    for (unsigned i = 0; i < machine->num_cpus; i++) {
+        if (resume_inject(machine, i) && i == machine->current) {
+            machine->skip_breakpoint = MACHINE_NO_CPU; // it stands elsewhere now
+        }
+    }
     machine->running = true;
     machine->broke_in = false;
-    machine->skip_breakpoint = machine->current;
     return STATUS_SUCCESS;
 }
 
@@ -215,6 +220,25 @@ static struct run_result step_through_halt(struct machine *machine, struct cpu *
     return runner_run(machine, cpu, request);
 }
 
+// An event that VM entry injects is a step of its own: the handler has not begun.
+static struct run_result step_once(struct machine *machine, struct cpu *cpu,
+                                   const struct run_request *request)
+{
+    struct run_result result = {.stop = RUN_BUDGET};
+    if (resume_inject(machine, machine->current)) {
+        result.stop = cpu->shut_down ? RUN_SHUT_DOWN : RUN_BUDGET;
+        return result;
+    }
+    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_RUNS) {
+        result = runner_run(machine, cpu, request);
+        machine->time += result.executed;
+    }
+    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_RUNS) {
+        result = step_through_halt(machine, cpu, request);
+    }
+    return result;
+}
+
 enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts)
 {
     struct cpu *cpu = &machine->cpus[machine->current];
@@ -234,14 +258,7 @@ enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts
         .stepping = true,
         .skip_breakpoint = true,
     };
-    struct run_result result = {.stop = RUN_BUDGET};
-    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_RUNS) {
-        result = runner_run(machine, cpu, &request);
-        machine->time += result.executed;
-    }
-    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_RUNS) {
-        result = step_through_halt(machine, cpu, &request);
-    }
+    struct run_result result = step_once(machine, cpu, &request);
     if (result.stop == RUN_UNSUPPORTED) {
         return STATUS_NOT_SUPPORTED;
     }

@@ -13,6 +13,10 @@ bool resume_check(struct machine *machine, unsigned index);
 // The same for every CPU that would run.
 bool resume_check_all(struct machine *machine);
 
+// Injects the event that the VMCS of CPU `index` asks VM entry for, through the guest's IDT. False:
+// it asks for none. The CPU is in 64-bit mode and has passed the checks.
+bool resume_inject(struct machine *machine, unsigned index);
+
 // CPU `index` has stopped by itself at a breakpoint, or all are stopped from outside
 // (MACHINE_NO_CPU): the exits of those that a non-maskable interrupt takes from the guest.
 void resume_stopped(struct machine *machine, unsigned index);

@@ -155,25 +155,24 @@ static bool check_msrs(const struct target *target, struct target_problem *out)
     return true;
 }
 
-static bool meet(int a, int b)
+// Whether some CPU has both.
+static bool meet(const struct target_override *a, const struct target_override *b)
 {
-    return a == b || a == TARGET_ALL_CPUS || b == TARGET_ALL_CPUS;
+    bool on_one = a->cpu == b->cpu || a->cpu == TARGET_ALL_CPUS || b->cpu == TARGET_ALL_CPUS;
+    return on_one && a->override.index == b->override.index;
 }
 
-static bool check_overrides(const struct target *target, struct target_problem *out)
+static bool check_override(const struct target *target, size_t index, struct target_problem *out)
 {
-    for (size_t i = 0; i < target->num_overrides; i++) {
-        const struct target_override *row = &target->overrides[i];
-        if (!is_cpu(target, row->cpu)) {
-            return problem(out, TARGET_PART_OVERRIDES, i, "there is no CPU %d", row->cpu);
-        }
-        for (size_t k = 0; k < i; k++) {
-            const struct target_override *other = &target->overrides[k];
-            if (other->override.index == row->override.index && meet(other->cpu, row->cpu)) {
-                return problem(out, TARGET_PART_OVERRIDES, i,
-                               "MSR 0x%x is fixed or faults by another item already",
-                               row->override.index);
-            }
+    const struct target_override *row = &target->overrides[index];
+    if (!is_cpu(target, row->cpu)) {
+        return problem(out, TARGET_PART_OVERRIDES, index, "there is no CPU %d", row->cpu);
+    }
+    for (size_t i = 0; i < index; i++) {
+        if (meet(&target->overrides[i], row)) {
+            return problem(out, TARGET_PART_OVERRIDES, index,
+                           "MSR 0x%x is fixed or faults by another item already",
+                           row->override.index);
         }
     }
     return true;
@@ -198,5 +197,10 @@ bool target_check(const struct target *target, struct target_problem *out)
             return false;
         }
     }
-    return check_msrs(target, out) && check_overrides(target, out);
+    for (size_t i = 0; i < target->num_overrides; i++) {
+        if (!check_override(target, i, out)) {
+            return false;
+        }
+    }
+    return check_msrs(target, out);
 }

@@ -80,6 +80,29 @@ static void a_root_is_taken_as_a_value_of_cr3(void **state)
     }
 }
 
+// Also for one that no root would lead anywhere.
+static void a_refused_root_is_refused_for_every_address(void **state)
+{
+    const struct root_row *row = *state;
+    const uint64_t addresses[] = {0,
+                                  LINEAR_PAGE,
+                                  UINT32_MAX,
+                                  UINT64_C(1) << 32,
+                                  UINT64_C(0x800000000000),
+                                  UINT64_C(0x100000000000000),
+                                  UINT64_MAX};
+    world_enter_flat(&world, row->mode);
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+        struct packet request =
+            linear_request(PACKET_WALK_LINEAR, world.root | UINT64_C(0x1000000000000000));
+        request.walk_linear.address = addresses[i];
+        world_ask(&world, PROTOCOL_V2, &request);
+        expect_status(&world.rig.reply, INVALID_TRANSLATION);
+        world_ask(&world, PROTOCOL_V1, &request);
+        expect_status(&world.rig.reply, INVALID_TRANSLATION_V1);
+    }
+}
+
 static void every_root_has_tables_of_its_own(void **state)
 {
     const struct root_row *row = *state;
@@ -207,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_write_may_change_the_tables_it_goes_through),
     };
     int failed = run_roots("as CR3", a_root_is_taken_as_a_value_of_cr3, 0);
+    failed += run_roots("any address", a_refused_root_is_refused_for_every_address, 0);
     failed += run_roots("another root", every_root_has_tables_of_its_own, 0);
     failed += run_roots("descriptors", a_descriptor_is_read_through_the_requests_root, 1);
     return failed + cmocka_run_group_tests_name("tables", tests, open_world, close_world);

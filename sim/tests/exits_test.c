@@ -453,7 +453,7 @@ static void an_external_interrupt_by_its_control(void **state)
     run();
     assert_int_equal(field(REASON), VMX_EXIT_EXTERNAL_INTERRUPT);
     assert_int_equal(field(INTERRUPTION), 0);
-    assert_int_equal(reg("rip"), LONG64_VECTORS + 16 * 0x40);
+    assert_int_equal(reg("rip"), LONG64_VECTORS + UINT64_C(0x400));
 }
 
 static void an_acknowledged_interrupt_has_its_vector(void **state)

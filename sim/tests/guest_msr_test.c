@@ -130,7 +130,7 @@ static uint64_t edx_eax(void)
 static void expect_gp(uint64_t at)
 {
     uint64_t frame[2] = {0};
-    assert_int_equal(reg("rip"), LONG64_VECTORS + 16 * GP);
+    assert_int_equal(reg("rip"), LONG64_VECTORS + UINT64_C(16) * GP);
     uint64_t stack = reg("rsp") - LONG64_KERNEL;
     assert_int_equal(pulsim_peek(rig.pulsim, stack, frame, sizeof(frame)), sizeof(frame));
     assert_int_equal(frame[0], 0);  // error code
@@ -302,10 +302,11 @@ static void the_guest_meets_the_overrides_too(void **state)
 enum {
     NUM_MSRS = sizeof(guest_msrs) / sizeof(guest_msrs[0]),
     NUM_WAYS = 3,
+    NUM_TESTS = NUM_MSRS * NUM_WAYS,
     NUM_OVERRIDES = sizeof(overrides) / sizeof(overrides[0]),
 };
 
-static char names[NUM_MSRS * NUM_WAYS][80];
+static char names[NUM_TESTS][80];
 
 int main(void)
 {
@@ -323,8 +324,8 @@ int main(void)
         CASE(a_locked_feature_control_is_gp_for_both),
         CASE(the_guest_meets_the_overrides_too),
     };
-    struct CMUnitTest tests[NUM_MSRS * NUM_WAYS];
-    for (size_t i = 0; i < NUM_MSRS * NUM_WAYS; i++) {
+    struct CMUnitTest tests[NUM_TESTS];
+    for (size_t i = 0; i < NUM_TESTS; i++) {
         struct guest_msr *row = &guest_msrs[i / NUM_WAYS];
         size_t way = i % NUM_WAYS;
         (void)snprintf(names[i], sizeof(names[i]), "%s, %s", row->name, ways[way].text);

@@ -256,9 +256,92 @@ static void set_context_of_a_running_guest_is_checked(void **state)
     assert_non_null(strstr(log_text, "CPU 0: VM entry refused"));
 }
 
+// An event that VM entry injects, and what its handler finds on the stack.
+struct injection {
+    const char *name;
+    uint32_t event;
+    uint64_t code;
+    uint64_t length;
+    unsigned vector;
+    bool has_code;
+    uint64_t behind; // of the instruction: its length
+};
+
+static struct injection injections[] = {
+    {"an external interrupt", 0x80000040, 0, 0, 0x40, false, 0},
+    {"a non-maskable interrupt", 0x80000202, 0, 0, 2, false, 0},
+    {"a #GP", 0x80000B0D, 0x50, 0, 13, true, 0},
+    {"a #PF", 0x80000B0E, 0x2, 0, 14, true, 0},
+    {"a #UD", 0x80000306, 0, 0, 6, false, 0},
+    {"INT 0x80", 0x80000480, 0, 2, 0x80, false, 2},
+    {"INT1", 0x80000501, 0, 1, 1, false, 1},
+    {"INT3", 0x80000603, 0, 1, 3, false, 1},
+};
+
+enum { ENTRY_CODE = 0x4018, ENTRY_LENGTH = 0x401A };
+
+static void expect_handler(const struct injection *row, uint64_t rip)
+{
+    uint64_t frame[2] = {0};
+    assert_int_equal(reg(0, "rip"), LONG64_VECTORS + UINT64_C(16) * row->vector);
+    uint64_t stack = reg(0, "rsp") - LONG64_KERNEL;
+    assert_int_equal(pulsim_peek(rig.pulsim, stack, frame, sizeof(frame)), sizeof(frame));
+    assert_int_equal(frame[row->has_code], rip + row->behind);
+    if (row->has_code) {
+        assert_int_equal(frame[0], row->code);
+    }
+    assert_int_equal(field(0, ENTRY_EVENT) & 0x80000000, 0);
+}
+
+static void an_event_is_injected(void **state)
+{
+    const struct injection *row = *state;
+    set_field(0, ENTRY_EVENT, row->event);
+    set_field(0, ENTRY_CODE, row->code);
+    set_field(0, ENTRY_LENGTH, row->length);
+    set_register(0, "rflags", 0x202); // an interrupt wants IF
+    set_register(0, "cr2", 0x1234);
+    uint64_t rip = reg(0, "rip");
+    struct packet request = rig_plain(PACKET_STEP);
+    rig_expect_value(&rig, &request, 3);
+    expect_handler(row, rip);
+    assert_int_equal(reg(0, "cr2"), 0x1234);
+    assert_int_equal(field(0, EXIT_REASON), 37); // monitor trap flag
+}
+
+static void an_event_is_injected_when_the_guest_goes(void **state)
+{
+    const struct injection *row = *state;
+    set_field(0, ENTRY_EVENT, row->event);
+    set_field(0, ENTRY_CODE, row->code);
+    set_field(0, ENTRY_LENGTH, row->length);
+    set_register(0, "rflags", 0x202);
+    uint64_t rip = reg(0, "rip");
+    pulsim_poke(rig.pulsim, LONG64_IMAGE + UINT64_C(16) * row->vector, "\xEB\xFE", 2);
+    struct packet request = rig_plain(PACKET_GO);
+    rig_expect_value(&rig, &request, RUNNING);
+    request = rig_plain(PACKET_BREAK_IN);
+    rig_expect_value(&rig, &request, BREAK_IN);
+    expect_handler(row, rip);
+}
+
+static void an_event_without_a_handler_is_a_triple_fault(void **state)
+{
+    (void)state;
+    set_register(0, "idt_limit", 0);
+    set_field(0, ENTRY_EVENT, 0x80000306);
+    struct packet request = rig_plain(PACKET_GO);
+    rig_expect_value(&rig, &request, RUNNING);
+    assert_non_null(strstr(log_text, "CPU 0 shut down: triple fault"));
+    assert_int_equal(field(0, EXIT_REASON), 2);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
-enum { NUM_REFUSALS = sizeof(refusals) / sizeof(refusals[0]) };
+enum {
+    NUM_REFUSALS = sizeof(refusals) / sizeof(refusals[0]),
+    NUM_INJECTIONS = sizeof(injections) / sizeof(injections[0]),
+};
 
 int main(void)
 {
@@ -269,6 +352,7 @@ int main(void)
         CASE(a_mode_that_does_not_run_is_told_after_the_checks),
         CASE(a_write_to_a_running_guest_is_checked),
         CASE(set_context_of_a_running_guest_is_checked),
+        CASE(an_event_without_a_handler_is_a_triple_fault),
     };
     struct CMUnitTest tests[2 * NUM_REFUSALS];
     for (size_t i = 0; i < NUM_REFUSALS; i++) {
@@ -276,6 +360,15 @@ int main(void)
         tests[2 * i] = (struct CMUnitTest){row->name, a_refused_go, set_up, tear_down, row};
         tests[2 * i + 1] = (struct CMUnitTest){row->name, a_refused_step, set_up, tear_down, row};
     }
+    struct CMUnitTest events[2 * NUM_INJECTIONS];
+    for (size_t i = 0; i < NUM_INJECTIONS; i++) {
+        struct injection *row = &injections[i];
+        events[2 * i] =
+            (struct CMUnitTest){row->name, an_event_is_injected, set_up, tear_down, row};
+        events[2 * i + 1] = (struct CMUnitTest){row->name, an_event_is_injected_when_the_guest_goes,
+                                                set_up, tear_down, row};
+    }
     int failed = cmocka_run_group_tests_name("refusals", tests, NULL, NULL);
+    failed += cmocka_run_group_tests_name("injections", events, NULL, NULL);
     return failed + cmocka_run_group_tests_name("resumes", others, NULL, NULL);
 }
