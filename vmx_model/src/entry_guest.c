@@ -198,11 +198,17 @@ bool entry_rip_32(const struct entry *entry)
     return is_64_bit(entry) || entry->field[VMCS_GUEST_RIP] >> 32 == 0;
 }
 
-// Not the rule of canonical addresses: the highest implemented bit may differ from those above.
+// The rule of RIP and SSP, which is not that of canonical addresses: the highest implemented bit
+// may differ from those above.
+static bool fits_linear_width(const struct entry *entry, enum vmcs_slot slot)
+{
+    uint64_t high = entry->field[slot] >> entry->profile->linear_bits;
+    return high == 0 || high == UINT64_MAX >> entry->profile->linear_bits;
+}
+
 bool entry_rip_64(const struct entry *entry)
 {
-    uint64_t high = entry->field[VMCS_GUEST_RIP] >> entry->profile->linear_bits;
-    return !is_64_bit(entry) || high == 0 || high == UINT64_MAX >> entry->profile->linear_bits;
+    return !is_64_bit(entry) || fits_linear_width(entry, VMCS_GUEST_RIP);
 }
 
 #define RFLAGS_FIXED_1  UINT64_C(0x2)
@@ -240,5 +246,5 @@ bool entry_ssp_32(const struct entry *entry)
 bool entry_ssp_64(const struct entry *entry)
 {
     return implies(loads(entry, VMX_ENTRY_LOAD_CET_STATE) && is_64_bit(entry),
-                   is_canonical(entry, VMCS_GUEST_SSP));
+                   fits_linear_width(entry, VMCS_GUEST_SSP));
 }
