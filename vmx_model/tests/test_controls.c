@@ -206,14 +206,14 @@ static void generic_reports_all_it_has(void **state)
         uint32_t index;
         uint64_t want;
     } rows[] = {
-        {0x480, 0x05D8100050554C53},
+        {0x480, 0x01D8100050554C53},
         {0x481, 0x000000FF00000016},
         {0x482, 0xFFFBFFFE0401E172},
         {0x485, 0x00000000600441E0},
         {0x486, 0x80000021},
         {0x487, 0xFFFFFFFF},
         {0x488, 0x2000},
-        {0x489, 0x03F77FFF},
+        {0x489, 0x03FF7FFF},
         {0x48A, 0x4C},
         {0x48C, 0x00000F0106F341C1},
         {0x491, 1},
