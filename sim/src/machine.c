@@ -167,6 +167,15 @@ void machine_pass_time(struct machine *machine, uint64_t time)
     machine->time += time;
 }
 
+static bool is_runnable(struct machine *machine, unsigned index)
+{
+    if (cpu_pulse_mode(&machine->cpus[index]) == PULSE_MODE_LONG64) {
+        return true;
+    }
+    machine_log(machine, "CPU %u is not in 64-bit mode and cannot run", index);
+    return false;
+}
+
 enum pulse_status machine_go(struct machine *machine)
 {
     if (machine->running) {
@@ -176,9 +185,7 @@ enum pulse_status machine_go(struct machine *machine)
         return STATUS_UNSUCCESSFUL;
     }
     for (unsigned i = 0; i < machine->num_cpus; i++) {
-        const struct cpu *cpu = &machine->cpus[i];
-        if (!cpu->shut_down && cpu_pulse_mode(cpu) != PULSE_MODE_LONG64) {
-            machine_log(machine, "CPU %u is not in 64-bit mode and cannot run", i);
+        if (!machine->cpus[i].shut_down && !is_runnable(machine, i)) {
             return STATUS_NOT_SUPPORTED;
         }
     }
@@ -249,7 +256,7 @@ enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts
     if (!resume_check(machine, machine->current)) {
         return STATUS_UNSUCCESSFUL;
     }
-    if (cpu_pulse_mode(cpu) != PULSE_MODE_LONG64) {
+    if (!is_runnable(machine, machine->current)) {
         return STATUS_NOT_SUPPORTED;
     }
     struct run_request request = {

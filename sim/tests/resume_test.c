@@ -217,8 +217,11 @@ static void a_mode_that_does_not_run_is_told_after_the_checks(void **state)
     rig_expect_status(&rig, &request, UNSUCCESSFUL); // whose RIP has 32 bits
     set_register(0, "rip", 0x1000);
     rig_expect_status(&rig, &request, NOT_SUPPORTED);
+    assert_non_null(strstr(log_text, "CPU 0 is not in 64-bit mode and cannot run"));
+    log_text[0] = '\0';
     request = rig_plain(PACKET_STEP);
     rig_expect_status(&rig, &request, NOT_SUPPORTED);
+    assert_non_null(strstr(log_text, "CPU 0 is not in 64-bit mode and cannot run"));
     expect_stopped(INITIAL);
 }
 
