@@ -148,13 +148,10 @@ bool entry_guest_rtit_ctl(const struct entry *entry)
                    entry_accepts(entry, MSR_RULE_RTIT_CTL, entry->field[VMCS_GUEST_IA32_RTIT_CTL]));
 }
 
-// LBREn, OS, USR, CALL_STACK and the seven branch types.
-#define LBR_CTL_BITS UINT64_C(0x7F000F)
-
 bool entry_guest_lbr_ctl(const struct entry *entry)
 {
     return implies(loads(entry, VMX_ENTRY_LOAD_LBR_CTL),
-                   (entry->field[VMCS_GUEST_IA32_LBR_CTL] & ~LBR_CTL_BITS) == 0);
+                   entry_accepts(entry, MSR_RULE_LBR_CTL, entry->field[VMCS_GUEST_IA32_LBR_CTL]));
 }
 
 bool entry_guest_pkrs(const struct entry *entry)

@@ -70,15 +70,9 @@ bool entry_is_perf_global_ctrl(const struct entry *entry, uint64_t value)
     return entry_accepts(entry, MSR_RULE_PERF_GLOBAL_CTRL, value);
 }
 
-#define CET_RESERVED UINT64_C(0x3C0) // bits 9:6
-#define CET_SUPPRESS UINT64_C(0x400)
-#define CET_TRACKER  UINT64_C(0x800)
-
 bool entry_is_s_cet(const struct entry *entry, uint64_t value)
 {
-    uint64_t both = CET_SUPPRESS | CET_TRACKER;
-    return entry_is_canonical(entry, value) && (value & CET_RESERVED) == 0 &&
-           (value & both) != both;
+    return entry_accepts(entry, MSR_RULE_CET, value);
 }
 
 static uint64_t capability(const struct entry *entry, uint32_t index)
