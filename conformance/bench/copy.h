@@ -8,13 +8,14 @@
 
 struct copy;
 
-// A machine of the default target, four 4 KiB pages of which follow each other in the linear space
-// and lie in reverse order in guest-physical memory.
+// A machine of the default target in which 4 KiB pages that follow each other in the linear space
+// lie in reverse order in guest-physical memory.
 struct copy *copy_new(void);
 void copy_free(struct copy *copy);
 
-// Reads the pages into a buffer, `times` times: with a page walk, and page by page with memcpy.
-void copy_repeat_read(void *copy, uint64_t times);
-void copy_repeat_memcpy(void *copy, uint64_t times);
+// Both take a struct copy and read four pages into one buffer, each time other ones: through the
+// page tables, and by a memcpy for each page.
+void copy_repeat_read(void *context, uint64_t times);
+void copy_repeat_memcpy(void *context, uint64_t times);
 
 #endif

@@ -9,9 +9,9 @@
 #include "fake_debuggee.h"
 
 enum {
-    SHORT_TIMEOUT_MS = 40,  // where silence is expected
-    LATE_TIMEOUT_MS = 1000, // where an answer comes to a repeat
-    LONG_TIMEOUT_MS = 5000, // where an answer is
+    SHORT_TIMEOUT_MS = 40,   // where silence is expected
+    LATE_TIMEOUT_MS = 3000,  // where an answer comes to a repeat
+    LONG_TIMEOUT_MS = 20000, // where an answer is
 };
 
 struct client {

@@ -91,11 +91,16 @@ bool segment_read(const struct segment_cpu *cpu, uint64_t linear, size_t len, ui
     return ok;
 }
 
+// Linear addresses have 32 bits outside IA-32e mode, whatever the bases hold.
 static bool locate(const struct segment_cpu *cpu, uint16_t selector, uint32_t size,
                    uint64_t *out_linear)
 {
     struct segment_table table = {cpu->gdt_base, cpu->gdt_limit, &cpu->ldtr};
-    return segment_locate(&table, selector, size, out_linear);
+    bool within = segment_locate(&table, selector, size, out_linear);
+    if (!segment_is_ia32e(cpu)) {
+        *out_linear %= FOUR_GIB;
+    }
+    return within;
 }
 
 struct segment_answer segment_fetch(const struct segment_cpu *cpu, uint16_t selector,

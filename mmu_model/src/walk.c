@@ -202,6 +202,18 @@ static inline bool fetch_entry(const struct walker *w, uint64_t table_phys, unsi
     return read_entry(w, *out_phys, out_entry);
 }
 
+// A page, or why the walk cannot go on at this entry.
+static bool ends_walk(const struct walker *w, unsigned level, uint64_t entry,
+                      enum mmu_fault *out_fault)
+{
+    enum mmu_fault fault = entry_fault(w, level, entry);
+    bool ends = fault != MMU_FAULT_NONE || level == LEVEL_PT || is_large(w, level, entry);
+    if (ends) {
+        *out_fault = fault;
+    }
+    return ends;
+}
+
 // From the root down to a page or to what stops the walk. Returns the number of entries before
 // that.
 static unsigned descend(const struct walker *w, struct mmu_walk *out)
@@ -212,13 +224,9 @@ static unsigned descend(const struct walker *w, struct mmu_walk *out)
     out->fault = MMU_FAULT_UNREADABLE;
     while (fetch_entry(w, table_phys, shift, &out->entries[depth], &out->entry_phys[depth])) {
         uint64_t entry = out->entries[depth];
-        if ((entry & w->special) != MMU_ENTRY_P || shift == PAGE_SHIFT) {
-            unsigned level = w->levels - depth;
-            enum mmu_fault fault = entry_fault(w, level, entry);
-            if (fault != MMU_FAULT_NONE || level == LEVEL_PT || is_large(w, level, entry)) {
-                out->fault = fault;
-                break;
-            }
+        bool is_plain_link = (entry & w->special) == MMU_ENTRY_P && shift != PAGE_SHIFT;
+        if (!is_plain_link && ends_walk(w, w->levels - depth, entry, &out->fault)) {
+            break;
         }
         table_phys = entry & w->address_mask;
         shift -= w->index_bits;
@@ -291,10 +299,18 @@ static uint64_t same_until_edge(unsigned linear_bits, uint64_t linear)
     return in_hole ? -half - linear : -linear;
 }
 
+// All bytes to 2^64: from 0 on a number that does not exist, and one less is as good.
+static uint64_t same_for_ever(uint64_t linear)
+{
+    return linear == 0 ? UINT64_MAX : -linear;
+}
+
 // Without paging, or when the address or the root is at fault: no entry is read.
 static bool answer_without_tables(const struct walker *w, struct mmu_walk *out)
 {
-    out->contiguous = same_until_edge(w->geometry->linear_bits, w->linear);
+    out->contiguous = out->fault == MMU_FAULT_ROOT
+                          ? same_for_ever(w->linear)
+                          : same_until_edge(w->geometry->linear_bits, w->linear);
     out->valid = out->fault == MMU_FAULT_NONE;
     out->writable = out->valid;
     out->user = out->valid;
@@ -360,7 +376,7 @@ static void answer_without_mode(uint64_t linear, struct mmu_walk *out)
     memset(out, 0, offsetof(struct mmu_walk, entries));
     out->last_valid_entry = MMU_NO_ENTRY;
     out->fault = MMU_FAULT_MODE;
-    out->contiguous = linear == 0 ? UINT64_MAX : -linear;
+    out->contiguous = same_for_ever(linear);
 }
 
 bool walk_tables(const struct mmu_registers *registers, const struct mmu_memory *memory,
@@ -394,14 +410,14 @@ static void add_run(uint64_t guest_phys, uint64_t len, struct mmu_runs *out)
     out->num_runs++;
 }
 
-// Reads num entries that follow each other in one table, as 8-byte values.
+// Reads num entries that follow each other in one table, and widens them in their place.
 static bool read_entries(const struct walker *w, uint64_t entry_phys, size_t num, uint64_t *out)
 {
-    uint8_t bytes[8 * MMU_MAX_RUNS];
+    uint8_t *bytes = (uint8_t *)out;
     if (!w->memory->read(w->memory->context, entry_phys, bytes, num * w->entry_size)) {
         return false;
     }
-    for (size_t i = 0; i < num; i++) {
+    for (size_t i = num; i-- > 0;) {
         const uint8_t *entry = bytes + i * w->entry_size;
         out[i] = w->entry_size == 4 ? load_le32(entry) : load_le64(entry);
     }

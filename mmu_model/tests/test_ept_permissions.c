@@ -81,6 +81,7 @@ static const struct {
 // clang-format on
 
 static const char kinds[] = "rwxtp";
+static const char type_verdicts[] = {FINE, FINE, BAD, BAD, FINE, FINE, FINE, BAD}; // of a page
 static char entry_verdicts[NUM_ENTRY_VERDICTS];
 static char access_verdicts[sizeof(kinds) - 1]
                            [NUM_ACCESS_VERDICTS]; // by kind, then who and the bits
@@ -197,11 +198,11 @@ static char verdict_of_entries(const struct combination *c, unsigned *out_rights
         verdicts[num++] = entry_verdicts[index];
         *out_rights &= c->rights[level];
     }
-    if (verdicts[num - 1] == FINE && memchr("\0\1\4\5\6", (int)c->type, 5) == NULL) {
-        verdicts[num - 1] = BAD;
+    if (verdicts[num - 1] == FINE) {
+        verdicts[num - 1] = type_verdicts[c->type];
     }
     size_t num_fine = strspn(verdicts, "f");
-    return num_fine == num ? FINE : verdicts[num_fine];
+    return (char)(num_fine == num ? FINE : verdicts[num_fine]);
 }
 
 static bool access_is_allowed(const struct combination *c, size_t access, unsigned rights)

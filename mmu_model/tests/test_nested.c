@@ -328,7 +328,7 @@ static void flags_of_the_ept_are_an_answer(void **state)
     assert_true(nested_access(&guest.registers, &guest.nested, guest.linear, &write, &walk));
     assert_int_equal(guest.nested.num_updates, 1);
     assert_int_equal(guest.nested.updates[0].set, ED);
-    assert_int_equal(guest.nested.updates[0].guest_phys, EPT_TABLE(1) + 8 * 9);
+    assert_int_equal(guest.nested.updates[0].guest_phys, EPT_TABLE(1) + UINT64_C(8) * 9);
 }
 
 // SDM 3A, "PDPTE Registers": MOV to CR3 reads them, as no walk does.
@@ -380,7 +380,7 @@ static void what_reads_memory_reads_it_through_the_second_stage(void **state)
     struct mmu_memory memory = nested_memory(&guest.nested);
     // The next page of the linear space is the next of the guest's memory, but not of the host's.
     const uint64_t elsewhere[EPT_LEVELS + 1] = {[1] = 0x777000 | EWB | ERWX};
-    cells_put(&guest.cells, HOST(TABLE_PHYS(1)) + 8 * 4, 0xA000 | P);
+    cells_put(&guest.cells, HOST(TABLE_PHYS(1)) + UINT64_C(8) * 4, 0xA000 | P);
     ept_put(&guest.cells, 0xA000, elsewhere);
     cells_put(&guest.cells, HOST(PAGE_PHYS) + 0xFF8, UINT64_C(0x8877665544332211));
     cells_put(&guest.cells, 0x777000, UINT64_C(0x00FFEEDDCCBBAA99));
@@ -601,7 +601,7 @@ static void check_shuffled(void **state)
     static struct shuffled shuffled;
     memset(&shuffled, 0, sizeof(shuffled));
     shuffled.world.seed = 3;
-    for (size_t i = 0; i < NUM_TABLES * NUM_ASKED; i++) {
+    for (size_t i = 0; i < (size_t)NUM_TABLES * NUM_ASKED; i++) {
         if (i % NUM_ASKED == 0) {
             shuffle(&shuffled, row->mode);
         }

@@ -62,7 +62,7 @@ static void check_runs(struct met *met, uint64_t linear, uint64_t len)
     met->num_whole += runs.len == len;
     for (size_t i = 0; i < runs.num_runs; i++) {
         met->num_merged += runs.run[i].len > PAGE;
-        met->num_large += runs.run[i].len > 32 * PAGE;
+        met->num_large += runs.run[i].len > UINT64_C(32) * PAGE;
     }
 }
 
@@ -86,7 +86,7 @@ static void check_mode(void **state)
     static struct met met;
     memset(&met, 0, sizeof(met));
     met.world.seed = 20;
-    for (size_t i = 0; i < NUM_TABLES * NUM_ASKED; i++) {
+    for (size_t i = 0; i < (size_t)NUM_TABLES * NUM_ASKED; i++) {
         if (i % NUM_ASKED == 0) {
             world_fill(&met.world, row->mode);
         }

@@ -94,7 +94,7 @@ static struct load_case cases[] = {
      .outcome = SEGMENT_UNREAD},
     {"a GDT at 4 GiB wraps outside IA-32e mode", PROT32, 0, TO_DS, DATA_A,
      .gdt_base = UINT64_C(0x100000000) + RIG_GDT, HOLDS(DATA_A, 0xC0F3, 0xFFFFFFFF, 0),
-     .linear = UINT64_C(0x100000000) + RIG_GDT + DATA_A},
+     .linear = RIG_GDT + DATA_A},
     {"a GDT at 4 GiB does not wrap in compatibility mode", LONG32, 0, TO_DS, DATA_A,
      .gdt_base = UINT64_C(0x100000000) + RIG_GDT, RAISES(GP, DATA_A)},
     {"MOV to CS is undefined", PROT32, 0, TO_CS, CODE, RAISES(UD, 0)},

@@ -21,31 +21,32 @@ void access_begin(struct access *access, struct machine *machine, uint64_t root)
     access->memory = machine_mmu_memory(machine);
 }
 
-static enum pulse_cpu_mode mode_of(const struct access *access)
+static bool has_mode(const struct access *access, enum pulse_cpu_mode *out_mode)
 {
-    return cpu_pulse_mode(&access->machine->cpus[access->machine->current]);
+    enum mmu_mode mode;
+    *out_mode = cpu_pulse_mode(&access->machine->cpus[access->machine->current]);
+    return mmu_mode_of(&access->registers, &mode) && *out_mode != PULSE_MODE_SMM;
 }
 
 enum pulse_status access_mode(const struct access *access)
 {
-    enum mmu_mode mode;
-    bool has_mode = mmu_mode_of(&access->registers, &mode) && mode_of(access) != PULSE_MODE_SMM;
-    return has_mode ? STATUS_SUCCESS : STATUS_INVALID_CPU_MODE;
+    enum pulse_cpu_mode mode;
+    return has_mode(access, &mode) ? STATUS_SUCCESS : STATUS_INVALID_CPU_MODE;
 }
 
 enum pulse_status access_linear(const struct access *access, const struct target_address *address,
                                 struct segment_linear *out)
 {
-    enum pulse_status status = access_mode(access);
-    if (status != STATUS_SUCCESS) {
-        return status;
+    enum pulse_cpu_mode mode;
+    if (!has_mode(access, &mode)) {
+        return STATUS_INVALID_CPU_MODE;
     }
     if (address->space == TARGET_LINEAR) {
         // One short of 2^64 when the address is 0: no transfer is that long.
         *out = (struct segment_linear){address->address, UINT64_MAX - address->address,
                                        address->address};
         out->length += address->address != 0;
-        if (address->address <= UINT32_MAX && mode_of(access) != PULSE_MODE_LONG64) {
+        if (address->address <= UINT32_MAX && mode != PULSE_MODE_LONG64) {
             out->length = (UINT64_C(1) << 32) - address->address;
         }
         return STATUS_SUCCESS;

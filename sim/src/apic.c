@@ -4,7 +4,6 @@
 
 enum apic_register {
     APIC_ID = 0x802,
-    APIC_VERSION = 0x803,
     APIC_EOI = 0x80B,
     APIC_LDR = 0x80D,
     APIC_SVR = 0x80F,
@@ -28,18 +27,18 @@ enum {
 
     SVR_RESET = 0xFF,
     SVR_ENABLED = 0x100,
-    SVR_WRITABLE = 0x1FF,
+    SVR_WRITABLE = 0x11FF,
 
     LVT_VECTOR = 0xFF,
+    LVT_READ_ONLY = 0x5000, // delivery status, remote IRR
     LVT_MASKED = 0x10000,
-    LVT_PLAIN_WRITABLE = 0x1A7FF, // vector, delivery mode, polarity, trigger mode, mask
+    LVT_PLAIN_WRITABLE = 0x1F7FF, // vector, delivery mode, polarity, trigger mode, mask
     TIMER_WRITABLE = 0x710FF,
     TIMER_MODE = 0x60000,
     TIMER_PERIODIC = 0x20000,
     TIMER_TSC_DEADLINE = 0x40000,
 
     DIVIDE_WRITABLE = 0xB,
-    VERSION = 0x00050015, // integrated, six LVT entries
 };
 
 // Vector, delivery mode, destination mode, level, trigger mode, shorthand, destination.
@@ -110,9 +109,6 @@ static bool read_plain(const struct apic *apic, uint32_t msr, uint64_t tsc, uint
     switch (msr) {
     case APIC_ID:
         *out = apic->id;
-        return true;
-    case APIC_VERSION:
-        *out = VERSION;
         return true;
     case APIC_LDR:
         *out = logical_id(apic);
@@ -206,7 +202,7 @@ static bool write_svr(struct apic *apic, uint64_t value)
 
 static uint32_t lvt_value(const struct apic *apic, uint64_t value)
 {
-    return (uint32_t)value | (is_enabled(apic) ? 0 : LVT_MASKED);
+    return ((uint32_t)value & ~(uint32_t)LVT_READ_ONLY) | (is_enabled(apic) ? 0 : LVT_MASKED);
 }
 
 static bool write_lvt_timer(struct apic *apic, uint64_t value)

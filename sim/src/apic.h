@@ -10,8 +10,6 @@
 #include <stdint.h>
 
 enum {
-    APIC_MSR_FIRST = 0x800,
-    APIC_MSR_LAST = 0x8FF,
     APIC_MSR_TPR = 0x808,
     APIC_MSR_PPR = 0x80A,
     APIC_MSR_TSC_DEADLINE = 0x6E0,
@@ -33,8 +31,10 @@ struct apic {
 
 void apic_reset(struct apic *apic, uint32_t id);
 
-// RDMSR and WRMSR of 0x800-0x8FF without TPR and PPR, and of 0x6E0. False: #GP. tsc is the CPU's
-// now; out_icr_sent tells that an interprocessor interrupt was written, which the caller delivers.
+// RDMSR and WRMSR of the x2APIC registers that this APIC has, and of 0x6E0. What is #GP, and the
+// registers that never move by themselves (version, TPR), are vmx_model's. False: not this APIC's,
+// or a value that it cannot take. tsc is the CPU's now; out_icr_sent tells that an interprocessor
+// interrupt was written, which the caller delivers.
 bool apic_read(const struct apic *apic, uint32_t msr, uint64_t tsc, uint64_t *out);
 bool apic_write(struct apic *apic, uint32_t msr, uint64_t tsc, uint64_t value, bool *out_icr_sent);
 

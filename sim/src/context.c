@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "vmx_model/vmx_exit.h"
+
 static const size_t places[NUM_CONTEXT_REGISTERS] = {
 #define CPU_REGISTER(name, member) [CONTEXT_##name] = offsetof(struct cpu, member),
 #include "cpu_registers.def"
@@ -39,9 +41,16 @@ static size_t fpu_place(enum extended_register reg)
     return fpu_places[reg];
 }
 
+// SDM 3C, "Guest/Host Masks and Read Shadows for CR0 and CR4".
 uint64_t cpu_register_read(const struct cpu *cpu, enum context_register reg)
 {
     uint64_t value = 0;
+    if (reg == CONTEXT_cr0) {
+        return vmx_guest_cr0(&cpu->vmx.vmcs);
+    }
+    if (reg == CONTEXT_cr4) {
+        return vmx_guest_cr4(&cpu->vmx.vmcs);
+    }
     memcpy(&value, (const char *)cpu + places[reg], sizeof(value));
     return value;
 }
@@ -50,7 +59,13 @@ void cpu_register_write(struct cpu *cpu, enum context_register reg, uint64_t val
 {
     unsigned bits = 8U * context_registers[reg].size;
     value &= UINT64_MAX >> (64 - bits);
-    memcpy((char *)cpu + places[reg], &value, sizeof(value));
+    if (reg == CONTEXT_cr0) {
+        vmx_guest_cr0_set(&cpu->vmx.vmcs, value);
+    } else if (reg == CONTEXT_cr4) {
+        vmx_guest_cr4_set(&cpu->vmx.vmcs, value);
+    } else {
+        memcpy((char *)cpu + places[reg], &value, sizeof(value));
+    }
 }
 
 void cpu_context_read(const struct cpu *cpu, uint64_t mask, struct context *out)
@@ -76,6 +91,31 @@ uint64_t extended_xcr0(const struct extended_context *context)
     uint64_t xcr0 = 0;
     memcpy(&xcr0, context->bytes + extended_registers[EXTENDED_xcr0].offset, sizeof(xcr0));
     return xcr0;
+}
+
+// The feature that brings a register.
+static enum vmx_feature feature_of(enum extended_register reg)
+{
+    if (reg == EXTENDED_xcr0) {
+        return VMX_FEATURE_XSAVE;
+    }
+    if (reg >= EXTENDED_ymm0) {
+        return VMX_FEATURE_AVX;
+    }
+    if (reg >= EXTENDED_mxcsr) {
+        return VMX_FEATURE_SSE;
+    }
+    return reg >= EXTENDED_mm0 ? VMX_FEATURE_MMX : VMX_FEATURE_FPU;
+}
+
+uint64_t cpu_extended_mask(const struct cpu *cpu)
+{
+    uint64_t mask = 0;
+    for (int i = 0; i < NUM_EXTENDED_REGISTERS; i++) {
+        bool exists = vmx_profile_has(cpu->vmx.profile, feature_of((enum extended_register)i));
+        mask |= exists ? UINT64_C(1) << extended_registers[i].bit : 0;
+    }
+    return mask;
 }
 
 void cpu_extended_read(const struct cpu *cpu, struct extended_context *out)

@@ -32,6 +32,8 @@ struct cpu {
     struct fpu fpu;
     struct apic apic;
     bool shut_down;        // a triple fault: runs no more until reboot
+    bool launched;         // the launch state of its VMCS
+    bool changed;          // by a debugger while it ran: VM entry checks it anew
     struct runner *runner; // the Unicorn side; NULL until the CPU first runs
 };
 

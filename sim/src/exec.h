@@ -12,6 +12,7 @@
 
 #include "machine.h"
 #include "mmu_model/paging.h"
+#include "vmx_model/vmx_exit.h"
 
 enum vector {
     VECTOR_DE = 0,
@@ -54,6 +55,8 @@ struct exec {
     bool delivered;          // the instruction entered a handler: no single-step trap follows
     enum flush flush;
     uint64_t flush_linear;
+    bool exited; // the instruction was a VM exit, which exits.h records when it is over
+    struct vmx_exit exit;
 };
 
 // How an access is checked and what it raises when its address is not canonical.

@@ -194,14 +194,11 @@ static void device_write_bytes(struct region *region, uint64_t offset, const uin
     }
 }
 
-// A copy whose most frequent lengths, those of a paging-structure entry and of a page, are known to
-// the compiler.
+// A copy whose most frequent length, that of a paging-structure entry, is known to the compiler.
 static inline void copy(void *to, const uint8_t *from, size_t len)
 {
     if (len == sizeof(uint64_t)) {
         memcpy(to, from, sizeof(uint64_t));
-    } else if (len == MEMORY_PAGE_SIZE) {
-        memcpy(to, from, MEMORY_PAGE_SIZE);
     } else {
         memcpy(to, from, len);
     }

@@ -1,7 +1,12 @@
 #include "interp.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "exception.h"
+#include "exits.h"
 #include "interp_handlers.h"
+#include "vmx_model/controls.h"
 #include "vmx_model/profile.h"
 
 enum {
@@ -40,9 +45,34 @@ static handler_fn *handler_of(const struct insn *insn)
     return handlers[INSN_KEY(insn->map, insn->opcode)];
 }
 
+// A CPU as it was before an instruction, but for its shared MSRs: WRMSR and SWAPGS, which write
+// them, do so only when nothing can go wrong any more. They are most of what a CPU has.
+enum {
+    MSRS_BEGIN = offsetof(struct vmx_cpu, msr),
+    MSRS_END = MSRS_BEGIN + sizeof(((struct vmx_cpu *)0)->msr),
+};
+
+struct undo {
+    char head[MSRS_BEGIN];
+    char tail[sizeof(struct vmx_cpu) - MSRS_END];
+};
+
+static void undo_keep(struct undo *undo, const struct vmx_cpu *cpu)
+{
+    memcpy(undo->head, cpu, sizeof(undo->head));
+    memcpy(undo->tail, (const char *)cpu + MSRS_END, sizeof(undo->tail));
+}
+
+static void undo_apply(const struct undo *undo, struct vmx_cpu *cpu)
+{
+    memcpy(cpu, undo->head, sizeof(undo->head));
+    memcpy((char *)cpu + MSRS_END, undo->tail, sizeof(undo->tail));
+}
+
 enum interp_result interp_execute(struct exec *x, const struct insn *insn)
 {
-    struct vmx_cpu before = x->cpu->vmx;
+    struct undo before;
+    undo_keep(&before, &x->cpu->vmx);
     cpu_guest(x->cpu, RIP) += insn->length;
     if (insn->too_long) {
         interp_gp(x); // SDM 2A, "Instruction Prefixes": at most 15 bytes
@@ -52,14 +82,14 @@ enum interp_result interp_execute(struct exec *x, const struct insn *insn)
         handler_of(insn)(x, insn);
     }
     if (x->unsupported) {
-        x->cpu->vmx = before;
+        undo_apply(&before, &x->cpu->vmx);
         return INTERP_UNSUPPORTED;
     }
     if (x->faulted) {
-        x->cpu->vmx = before;
-        return INTERP_EXCEPTION;
+        undo_apply(&before, &x->cpu->vmx);
     }
-    return INTERP_DONE;
+    exit_commit(x);
+    return x->faulted ? INTERP_EXCEPTION : INTERP_DONE;
 }
 
 uint64_t interp_linear(const struct exec *x, const struct insn *insn)
@@ -181,6 +211,7 @@ static void interrupt(struct exec *x, const struct insn *insn, enum delivery_kin
 
 void interp_int3(struct exec *x, const struct insn *insn)
 {
+    exit_software_exception(x, insn, VECTOR_BP);
     interrupt(x, insn, DELIVERY_SOFTWARE, VECTOR_BP);
 }
 
@@ -192,13 +223,16 @@ void interp_int_n(struct exec *x, const struct insn *insn)
 // SDM 3A, "Interrupt 1—Debug Exception (#DB)": INT1 does not look at the gate's DPL.
 void interp_icebp(struct exec *x, const struct insn *insn)
 {
+    exit_software_exception(x, insn, VECTOR_DB);
     interrupt(x, insn, DELIVERY_TRAP, VECTOR_DB);
 }
 
 void interp_hlt(struct exec *x, const struct insn *insn)
 {
-    (void)insn;
     interp_require_cpl0(x);
+    if (exit_processor(x->cpu, VMX_PROCESSOR_HLT_EXITING)) {
+        exit_instruction(x, insn, VMX_EXIT_HLT, 0);
+    }
     cpu_guest(x->cpu, ACTIVITY) = ACTIVITY_HALTED;
 }
 

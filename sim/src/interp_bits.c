@@ -1,6 +1,9 @@
 // Instructions of the general registers that Unicorn does not know, and groups 9 and 15.
 #include "interp_handlers.h"
 
+#include "exits.h"
+#include "vmx_model/controls.h"
+
 #define CR4_FSGSBASE UINT64_C(0x00010000)
 
 static uint64_t count_bits(uint64_t value)
@@ -54,8 +57,14 @@ static uint64_t draw(const struct exec *x)
     return value ^ value >> 31;
 }
 
+// RDRAND is /6, RDSEED /7.
 static void rdrand(struct exec *x, const struct insn *insn)
 {
+    bool seed = (insn->reg & 7) == 7;
+    if (exit_secondary(x->cpu,
+                       seed ? VMX_SECONDARY_RDSEED_EXITING : VMX_SECONDARY_RDRAND_EXITING)) {
+        exit_random(x, insn, seed ? VMX_EXIT_RDSEED : VMX_EXIT_RDRAND);
+    }
     cpu_set_gpr(x->cpu, insn->rm, insn_operand_size(insn), draw(x));
     interp_set_flags(x, RFLAGS_ARITH, RFLAGS_CF);
 }
@@ -68,6 +77,8 @@ void interp_group9(struct exec *x, const struct insn *insn)
     bool random = insn->repeat == 0 && (digit == 6 || digit == 7);
     if (insn->mod != 3 && digit == 4) {
         interp_xsave(x, insn);
+    } else if (insn->mod != 3 && digit >= 6) {
+        interp_vmx_operand(x, insn);
     } else if (insn->mod == 3 && rdpid) {
         cpu_set_gpr(x->cpu, insn->rm, 8, x->cpu->vmx.msr[MSR_SLOT_IA32_TSC_AUX]);
     } else if (insn->mod == 3 && random) {

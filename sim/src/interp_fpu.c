@@ -2,7 +2,9 @@
 // that Unicorn does not execute, or executes without its hooks.
 #include "interp.h"
 
+#include "exits.h"
 #include "interp_handlers.h"
+#include "vmx_model/moves.h"
 
 #define CR0_MP      UINT64_C(0x00000002)
 #define CR0_EM      UINT64_C(0x00000004)
@@ -77,7 +79,7 @@ void interp_xgetbv(struct exec *x)
     interp_set_edx_eax(x, x->cpu->vmx.xcr0);
 }
 
-void interp_xsetbv(struct exec *x)
+void interp_xsetbv(struct exec *x, const struct insn *insn)
 {
     uint64_t value = interp_edx_eax(x);
     if ((cpu_guest(x->cpu, CR4) & CR4_OSXSAVE) == 0) {
@@ -85,11 +87,10 @@ void interp_xsetbv(struct exec *x)
         return;
     }
     interp_require_cpl0(x);
-    if ((uint32_t)x->cpu->vmx.gpr[VMX_RCX] != 0 ||
-        !vmx_profile_allows_xcr0(x->cpu->vmx.profile, value)) {
-        exec_raise_code(x, VECTOR_GP, 0);
+    exit_instruction(x, insn, VMX_EXIT_XSETBV, 0);
+    if (!vmx_xcr_write(&x->cpu->vmx, (uint32_t)x->cpu->vmx.gpr[VMX_RCX], value)) {
+        interp_gp(x);
     }
-    x->cpu->vmx.xcr0 = value;
 }
 
 // XSAVE and XRSTOR exist only where CR4.OSXSAVE says that the system knows them.

@@ -37,17 +37,16 @@ bool interp_has(const struct exec *x, enum vmx_feature feature);
 
 // XSETBV and XGETBV, of 0F 01; XSAVE, XRSTOR, XSAVEOPT and XSAVEC, of 0F AE and 0F C7.
 void interp_xgetbv(struct exec *x);
-void interp_xsetbv(struct exec *x);
+void interp_xsetbv(struct exec *x, const struct insn *insn);
 void interp_xsave(struct exec *x, const struct insn *insn);
 void interp_xrstor(struct exec *x, const struct insn *insn);
 
+// VMCALL, VMLAUNCH, VMRESUME, VMXOFF and VMFUNC, of 0F 01.
+void interp_vmx_plain(struct exec *x, const struct insn *insn);
+
 // The rest of groups that interp_table.c takes apart.
-void interp_rdtscp(struct exec *x);
+void interp_rdtscp(struct exec *x, const struct insn *insn);
 void interp_lmsw(struct exec *x, const struct insn *insn);
 void interp_smsw(struct exec *x, const struct insn *insn);
-
-// The TSC that the guest reads and writes.
-uint64_t interp_guest_tsc(const struct exec *x);
-void interp_set_guest_tsc(struct exec *x, uint64_t value);
 
 #endif

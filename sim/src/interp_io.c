@@ -1,6 +1,8 @@
 // IN, OUT, INS and OUTS.
 #include "interp_handlers.h"
 
+#include "exits.h"
+
 enum { TSS_IO_MAP = 102 };
 
 // SDM 1, "I/O Permission Bit Map": two bytes are read at a time, so the map ends with a byte of
@@ -20,11 +22,15 @@ static bool map_allows(struct exec *x, uint16_t port, unsigned size)
     return (bits & ((1u << size) - 1)) == 0;
 }
 
-static bool may_access(struct exec *x, uint16_t port, unsigned size)
+// What the permission map allows may still be a VM exit.
+static bool may_access(struct exec *x, const struct insn *insn, const struct io_operands *io)
 {
-    bool allowed = cpu_cpl(x->cpu) <= cpu_iopl(x->cpu) || map_allows(x, port, size);
+    bool allowed = cpu_cpl(x->cpu) <= cpu_iopl(x->cpu) || map_allows(x, io->port, io->size);
     if (!allowed) {
         exec_raise_code(x, VECTOR_GP, 0);
+    }
+    if (!x->faulted) {
+        exit_io(x, insn, io);
     }
     return allowed && !x->faulted;
 }
@@ -48,7 +54,7 @@ void interp_in(struct exec *x, const struct insn *insn)
 {
     uint16_t port = port_of(x, insn);
     unsigned size = access_size(insn);
-    if (may_access(x, port, size)) {
+    if (may_access(x, insn, &(struct io_operands){port, size, 0})) {
         cpu_set_gpr(x->cpu, VMX_RAX, size, ports_read(x->machine, port, size));
     }
 }
@@ -58,7 +64,7 @@ void interp_out(struct exec *x, const struct insn *insn)
     uint16_t port = port_of(x, insn);
     unsigned size = access_size(insn);
     uint32_t value = (uint32_t)(x->cpu->vmx.gpr[VMX_RAX] & (UINT32_MAX >> (32 - 8 * size)));
-    if (may_access(x, port, size)) {
+    if (may_access(x, insn, &(struct io_operands){port, size, 0})) {
         ports_write(x->machine, port, size, value);
     }
 }
@@ -97,7 +103,7 @@ void interp_ins(struct exec *x, const struct insn *insn)
     unsigned size = access_size(insn);
     uint64_t linear = masked(insn, x->cpu->vmx.gpr[VMX_RDI]);
     // The port is read only when nothing can go wrong any more.
-    if (is_over(x, insn) || !may_access(x, port, size) ||
+    if (is_over(x, insn) || !may_access(x, insn, &(struct io_operands){port, size, linear}) ||
         !exec_check_write(x, ACCESS_DATA, linear, size)) {
         return;
     }
@@ -113,7 +119,7 @@ void interp_outs(struct exec *x, const struct insn *insn)
     if (insn->segment != 0) {
         linear += insn->segment == 0x64 ? cpu_guest(x->cpu, FS_BASE) : cpu_guest(x->cpu, GS_BASE);
     }
-    if (is_over(x, insn) || !may_access(x, port, size)) {
+    if (is_over(x, insn) || !may_access(x, insn, &(struct io_operands){port, size, linear})) {
         return;
     }
     uint32_t value = (uint32_t)exec_load(x, ACCESS_DATA, linear, size);

@@ -1,111 +1,49 @@
 // Control and debug registers, MSRs, CPUID and the time stamp counter.
 #include "interp_handlers.h"
 
+#include "cpu_msr.h"
+#include "exits.h"
+#include "vmx_model/controls.h"
 #include "vmx_model/cpuid.h"
-#include "vmx_model/msr.h"
+#include "vmx_model/moves.h"
 
-#define CR0_PE MMU_CR0_PE
-#define CR0_MP UINT64_C(0x00000002)
-#define CR0_EM UINT64_C(0x00000004)
-#define CR0_TS UINT64_C(0x00000008)
-#define CR0_ET UINT64_C(0x00000010)
-#define CR0_NE UINT64_C(0x00000020)
-#define CR0_AM UINT64_C(0x00040000)
-#define CR0_NW UINT64_C(0x20000000)
-#define CR0_CD UINT64_C(0x40000000)
-#define CR0_DEFINED                                                                                \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | MMU_CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
-     MMU_CR0_PG)
-#define CR3_KEEP       (UINT64_C(1) << 63)
-#define CR4_TSD        UINT64_C(0x00000004)
-#define CR4_DE         UINT64_C(0x00000008)
-#define CR4_PCIDE      UINT64_C(0x00020000)
-#define CR4_CET        UINT64_C(0x00800000)
-#define DR6_FIXED      UINT64_C(0xFFFF0FF0)
-#define DR6_WRITABLE   UINT64_C(0x0000E00F)
-#define DR6_BD         UINT64_C(0x00002000)
-#define DR7_FIXED      UINT64_C(0x00000400)
-#define DR7_WRITABLE   UINT64_C(0xFFFF2BFF)
-#define DR7_GD         UINT64_C(0x00002000)
-#define USE_TSC_OFFSET UINT64_C(0x00000008)
+#define CR4_TSD UINT64_C(0x00000004)
+#define CR4_DE  UINT64_C(0x00000008)
+#define DR6_BD  UINT64_C(0x00002000)
+#define DR7_GD  UINT64_C(0x00002000)
 
-// A bit of CR4 and the feature that brings it.
-static uint64_t cr4_allowed(const struct exec *x)
+enum {
+    INVD = 0x08,
+    MOV_FROM_DR = 0x21,
+};
+
+static void require(struct exec *x, bool accepted)
 {
-    static const struct {
-        uint64_t bits;
-        enum vmx_feature feature;
-    } rows[] = {
-        {0x00000003, VMX_FEATURE_VME},      {0x00000004, VMX_FEATURE_TSC},
-        {0x00000008, VMX_FEATURE_DE},       {0x00000010, VMX_FEATURE_PSE},
-        {0x00000020, VMX_FEATURE_PAE},      {0x00000040, VMX_FEATURE_MCE},
-        {0x00000080, VMX_FEATURE_PGE},      {0x00000100, VMX_FEATURE_ALWAYS},
-        {0x00000200, VMX_FEATURE_FXSR},     {0x00000400, VMX_FEATURE_SSE},
-        {0x00000800, VMX_FEATURE_UMIP},     {0x00001000, VMX_FEATURE_LA57},
-        {0x00002000, VMX_FEATURE_VMX},      {0x00004000, VMX_FEATURE_SMX},
-        {0x00010000, VMX_FEATURE_FSGSBASE}, {0x00020000, VMX_FEATURE_PCID},
-        {0x00040000, VMX_FEATURE_XSAVE},    {0x00100000, VMX_FEATURE_SMEP},
-        {0x00200000, VMX_FEATURE_SMAP},     {0x00400000, VMX_FEATURE_PKU},
-        {0x00800000, VMX_FEATURE_CET_SS},   {0x01000000, VMX_FEATURE_PKS},
-        {0x02000000, VMX_FEATURE_UINTR},
-    };
-    uint64_t allowed = 0;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        allowed |= interp_has(x, rows[i].feature) ? rows[i].bits : 0;
-    }
-    return allowed;
-}
-
-// SDM 2B, "MOV—Move to/from Control Registers". Undefined bits of the low half are ignored.
-static void write_cr0(struct exec *x, uint64_t value)
-{
-    bool page = (value & MMU_CR0_PG) != 0;
-    bool no_wp = (value & MMU_CR0_WP) == 0;
-    bool cet = (cpu_guest(x->cpu, CR4) & CR4_CET) != 0;
-    bool nw_alone = (value & (CR0_NW | CR0_CD)) == CR0_NW;
-    if (value >> 32 != 0 || !page || (value & CR0_PE) == 0 || nw_alone || (no_wp && cet)) {
-        interp_gp(x); // 64-bit mode cannot leave paging
-        return;
-    }
-    cpu_guest(x->cpu, CR0) = (value & CR0_DEFINED) | CR0_ET;
-    x->flush = FLUSH_ALL;
-}
-
-static void write_cr3(struct exec *x, uint64_t value)
-{
-    bool pcid = (cpu_guest(x->cpu, CR4) & CR4_PCIDE) != 0;
-    uint64_t address = pcid ? value & ~CR3_KEEP : value;
-    if (address >> x->cpu->vmx.profile->max_phys_bits != 0) {
+    if (!accepted) {
         interp_gp(x);
-        return;
     }
-    cpu_guest(x->cpu, CR3) = address;
-    x->flush = FLUSH_ALL;
 }
 
-static void write_cr4(struct exec *x, uint64_t value)
+static bool mov_to_cr_exits(const struct cpu *cpu, unsigned number, uint64_t value)
 {
-    uint64_t old = cpu_guest(x->cpu, CR4);
-    bool la57_changes = ((value ^ old) & MMU_CR4_LA57) != 0;
-    bool pcid_begins = (value & ~old & CR4_PCIDE) != 0;
-    bool pcid_bad = pcid_begins && (cpu_guest(x->cpu, CR3) & 0xFFF) != 0;
-    bool cet_bad = (value & CR4_CET) != 0 && (cpu_guest(x->cpu, CR0) & MMU_CR0_WP) == 0;
-    if ((value & ~cr4_allowed(x)) != 0 || (value & MMU_CR4_PAE) == 0 || la57_changes || pcid_bad ||
-        cet_bad) {
-        interp_gp(x);
-        return;
+    switch (number) {
+    case 0:
+        return vmx_guest_cr0_write_exits(&cpu->vmx.vmcs, value);
+    case 3:
+        return exit_on_cr3_load(cpu, value);
+    case 4:
+        return vmx_guest_cr4_write_exits(&cpu->vmx.vmcs, value);
+    case 8:
+        return exit_processor(cpu, VMX_PROCESSOR_CR8_LOAD_EXITING);
+    default:
+        return false;
     }
-    cpu_guest(x->cpu, CR4) = value;
-    x->flush = FLUSH_ALL;
 }
 
-static void write_cr8(struct exec *x, uint64_t value)
+static bool mov_from_cr_exits(const struct cpu *cpu, unsigned number)
 {
-    if (value > 15) {
-        interp_gp(x);
-        return;
-    }
-    x->cpu->vmx.cr8 = value;
+    return (number == 3 && exit_processor(cpu, VMX_PROCESSOR_CR3_STORE_EXITING)) ||
+           (number == 8 && exit_processor(cpu, VMX_PROCESSOR_CR8_STORE_EXITING));
 }
 
 void interp_mov_to_cr(struct exec *x, const struct insn *insn)
@@ -115,21 +53,26 @@ void interp_mov_to_cr(struct exec *x, const struct insn *insn)
     if (x->faulted) {
         return;
     }
+    struct vmx_cpu *vmx = &x->cpu->vmx;
+    if (mov_to_cr_exits(x->cpu, insn->reg, value)) {
+        exit_cr(x, insn, CR_MOV_TO, insn->reg);
+    }
+    x->flush = insn->reg == 8 || insn->reg == 2 ? FLUSH_NONE : FLUSH_ALL;
     switch (insn->reg) {
     case 0:
-        write_cr0(x, value);
+        require(x, vmx_cr0_write(vmx, value));
         return;
     case 2:
-        x->cpu->vmx.cr2 = value;
+        vmx->cr2 = value;
         return;
     case 3:
-        write_cr3(x, value);
+        require(x, vmx_cr3_write(vmx, value));
         return;
     case 4:
-        write_cr4(x, value);
+        require(x, vmx_cr4_write(vmx, value));
         return;
     case 8:
-        write_cr8(x, value);
+        require(x, vmx_cr8_write(vmx, value));
         return;
     default:
         exec_raise(x, VECTOR_UD);
@@ -141,7 +84,7 @@ void interp_mov_from_cr(struct exec *x, const struct insn *insn)
     uint64_t value = 0;
     switch (insn->reg) {
     case 0:
-        value = cpu_guest(x->cpu, CR0);
+        value = vmx_guest_cr0(&x->cpu->vmx.vmcs);
         break;
     case 2:
         value = x->cpu->vmx.cr2;
@@ -150,7 +93,7 @@ void interp_mov_from_cr(struct exec *x, const struct insn *insn)
         value = cpu_guest(x->cpu, CR3);
         break;
     case 4:
-        value = cpu_guest(x->cpu, CR4);
+        value = vmx_guest_cr4(&x->cpu->vmx.vmcs);
         break;
     case 8:
         value = x->cpu->vmx.cr8;
@@ -159,18 +102,32 @@ void interp_mov_from_cr(struct exec *x, const struct insn *insn)
         exec_raise(x, VECTOR_UD);
     }
     interp_require_cpl0(x);
+    if (mov_from_cr_exits(x->cpu, insn->reg)) {
+        exit_cr(x, insn, CR_MOV_FROM, insn->reg);
+    }
     cpu_set_gpr(x->cpu, insn->rm, 8, value);
 }
 
 void interp_clts(struct exec *x, const struct insn *insn)
 {
-    (void)insn;
     interp_require_cpl0(x);
-    cpu_guest(x->cpu, CR0) &= ~CR0_TS;
+    if (vmx_clts_exits(&x->cpu->vmx)) {
+        exit_cr(x, insn, CR_CLTS, 0);
+    }
+    vmx_clts(&x->cpu->vmx);
+}
+
+// SDM 3C, table "Exit Qualification for MOV DR".
+static void exit_dr(struct exec *x, const struct insn *insn)
+{
+    uint64_t reads = insn->opcode == MOV_FROM_DR ? 0x10 : 0;
+    if (exit_processor(x->cpu, VMX_PROCESSOR_MOV_DR_EXITING)) {
+        exit_instruction(x, insn, VMX_EXIT_MOV_DR, insn->reg | reads | (uint64_t)insn->rm << 8);
+    }
 }
 
 // The number of a debug register: 4 and 5 are 6 and 7 unless CR4.DE makes them undefined. Also #UD
-// for DR8 and up, #GP outside CPL 0, and #DB for any access while DR7.GD is set.
+// for DR8 and up, #GP outside CPL 0, then a VM exit, and #DB for any access while DR7.GD is set.
 static unsigned debug_register(struct exec *x, const struct insn *insn)
 {
     bool aliased = insn->reg == 4 || insn->reg == 5;
@@ -179,6 +136,7 @@ static unsigned debug_register(struct exec *x, const struct insn *insn)
         return 0;
     }
     interp_require_cpl0(x);
+    exit_dr(x, insn);
     if (!x->faulted && (cpu_guest(x->cpu, DR7) & DR7_GD) != 0) {
         exec_raise_debug(x, DR6_BD);
     }
@@ -199,76 +157,64 @@ void interp_mov_to_dr(struct exec *x, const struct insn *insn)
 {
     unsigned number = debug_register(x, insn);
     uint64_t value = cpu_gpr(x->cpu, insn->rm);
-    if (number >= 6 && value >> 32 != 0) {
-        interp_gp(x);
-    }
     if (x->faulted) {
         return;
     }
     if (number < 4) {
         x->cpu->vmx.dr[number] = value;
     } else if (number == 6) {
-        x->cpu->vmx.dr6 = (value & DR6_WRITABLE) | DR6_FIXED;
+        require(x, vmx_dr6_write(&x->cpu->vmx, value));
     } else {
-        cpu_guest(x->cpu, DR7) = (value & DR7_WRITABLE) | DR7_FIXED;
+        require(x, vmx_dr7_write(&x->cpu->vmx, value));
     }
 }
 
-static uint64_t tsc_offset(const struct exec *x)
-{
-    const uint64_t *field = x->cpu->vmx.vmcs.field;
-    bool used = (field[VMCS_PROCESSOR_CONTROLS] & USE_TSC_OFFSET) != 0;
-    return used ? field[VMCS_TSC_OFFSET] : 0;
-}
-
-uint64_t interp_guest_tsc(const struct exec *x)
-{
-    return x->cpu->vmx.tsc + tsc_offset(x);
-}
-
-void interp_set_guest_tsc(struct exec *x, uint64_t value)
-{
-    uint64_t old = x->cpu->vmx.tsc;
-    x->cpu->vmx.tsc = value - tsc_offset(x);
-    apic_shift(&x->cpu->apic, x->cpu->vmx.tsc - old);
-}
-
-static void require_tsc(struct exec *x)
+static void require_tsc(struct exec *x, const struct insn *insn, enum vmx_exit_reason reason)
 {
     if ((cpu_guest(x->cpu, CR4) & CR4_TSD) != 0) {
         interp_require_cpl0(x);
+    }
+    if (exit_processor(x->cpu, VMX_PROCESSOR_RDTSC_EXITING)) {
+        exit_instruction(x, insn, reason, 0);
     }
 }
 
 void interp_rdtsc(struct exec *x, const struct insn *insn)
 {
-    (void)insn;
-    require_tsc(x);
-    interp_set_edx_eax(x, interp_guest_tsc(x));
+    require_tsc(x, insn, VMX_EXIT_RDTSC);
+    interp_set_edx_eax(x, cpu_guest_tsc(x->cpu));
 }
 
-void interp_rdtscp(struct exec *x)
+// The feature, and the control without which the guest does not have it.
+static bool has_by_control(const struct exec *x, enum vmx_feature feature, uint64_t control)
 {
-    if (!interp_has(x, VMX_FEATURE_RDTSCP)) {
+    return interp_has(x, feature) && exit_secondary(x->cpu, control);
+}
+
+void interp_rdtscp(struct exec *x, const struct insn *insn)
+{
+    if (!has_by_control(x, VMX_FEATURE_RDTSCP, VMX_SECONDARY_RDTSCP)) {
         exec_raise(x, VECTOR_UD);
     }
-    require_tsc(x);
-    interp_set_edx_eax(x, interp_guest_tsc(x));
+    require_tsc(x, insn, VMX_EXIT_RDTSCP);
+    interp_set_edx_eax(x, cpu_guest_tsc(x->cpu));
     x->cpu->vmx.gpr[VMX_RCX] = x->cpu->vmx.msr[MSR_SLOT_IA32_TSC_AUX];
 }
 
 // No counter is modelled, so no index is valid.
 void interp_rdpmc(struct exec *x, const struct insn *insn)
 {
-    (void)insn;
+    if (exit_processor(x->cpu, VMX_PROCESSOR_RDPMC_EXITING)) {
+        exit_instruction(x, insn, VMX_EXIT_RDPMC, 0);
+    }
     interp_gp(x);
 }
 
 void interp_cpuid(struct exec *x, const struct insn *insn)
 {
-    (void)insn;
     uint64_t *gpr = x->cpu->vmx.gpr;
     uint32_t out[4];
+    exit_instruction(x, insn, VMX_EXIT_CPUID, 0);
     vmx_cpuid(x->cpu->vmx.profile, &x->cpu->vmx, (uint32_t)gpr[VMX_RAX], (uint32_t)gpr[VMX_RCX],
               out);
     gpr[VMX_RAX] = out[CPUID_EAX];
@@ -280,20 +226,28 @@ void interp_cpuid(struct exec *x, const struct insn *insn)
 // INVD and WBINVD: there is no cache to write back.
 void interp_invd(struct exec *x, const struct insn *insn)
 {
-    (void)insn;
     interp_require_cpl0(x);
+    if (insn->opcode == INVD) {
+        exit_instruction(x, insn, VMX_EXIT_INVD, 0);
+    } else if (exit_secondary(x->cpu, VMX_SECONDARY_WBINVD_EXITING)) {
+        exit_instruction(x, insn, VMX_EXIT_WBINVD, 0);
+    }
 }
 
 // SDM 2A, "INVPCID": the descriptor is read, types 0 to 3 exist.
 void interp_invpcid(struct exec *x, const struct insn *insn)
 {
-    if (!insn->operand_16 || insn->mod == 3 || !interp_has(x, VMX_FEATURE_INVPCID)) {
+    if (!insn->operand_16 || insn->mod == 3 ||
+        !has_by_control(x, VMX_FEATURE_INVPCID, VMX_SECONDARY_INVPCID)) {
         exec_raise(x, VECTOR_UD);
         return;
     }
     uint64_t type = cpu_gpr(x->cpu, insn->reg);
     uint64_t linear = interp_linear(x, insn);
     interp_require_cpl0(x);
+    if (exit_processor(x->cpu, VMX_PROCESSOR_INVLPG_EXITING)) {
+        exit_operand(x, insn, VMX_EXIT_INVPCID);
+    }
     uint64_t pcid = exec_load(x, interp_access(insn), linear, 8);
     uint64_t target = exec_load(x, interp_access(insn), linear + 8, 8);
     bool bad_target = type == 0 && !cpu_is_canonical(x->cpu, target);
@@ -303,17 +257,19 @@ void interp_invpcid(struct exec *x, const struct insn *insn)
     x->flush = FLUSH_ALL;
 }
 
-// LMSW and SMSW reach the low half of CR0. LMSW cannot clear PE.
+// LMSW and SMSW reach the low half of CR0.
 void interp_lmsw(struct exec *x, const struct insn *insn)
 {
-    uint64_t mask = CR0_MP | CR0_EM | CR0_TS;
     uint64_t value = interp_load_rm(x, insn, 2);
     interp_require_cpl0(x);
-    cpu_guest(x->cpu, CR0) = (cpu_guest(x->cpu, CR0) & ~mask) | (value & mask);
+    if (vmx_lmsw_exits(&x->cpu->vmx, value)) {
+        exit_lmsw(x, insn, value);
+    }
+    vmx_lmsw(&x->cpu->vmx, value);
 }
 
 void interp_smsw(struct exec *x, const struct insn *insn)
 {
     size_t size = insn->mod == 3 ? insn_operand_size(insn) : 2;
-    interp_store_rm(x, insn, size, cpu_guest(x->cpu, CR0));
+    interp_store_rm(x, insn, size, vmx_guest_cr0(&x->cpu->vmx.vmcs));
 }

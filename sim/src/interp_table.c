@@ -1,8 +1,10 @@
 // Descriptor-table registers, LAR, LSL, VERR and VERW, and the rest of groups 6 and 7.
 #include "interp_handlers.h"
 
+#include "exits.h"
 #include "mmu_model/segment_check.h"
 #include "segment_load.h"
+#include "vmx_model/controls.h"
 
 #define CR4_UMIP UINT64_C(0x00000800)
 #define CR4_SMAP MMU_CR4_SMAP
@@ -20,7 +22,18 @@ static void require_umip(struct exec *x)
 static void store_selector(struct exec *x, const struct insn *insn, uint64_t selector)
 {
     require_umip(x);
+    exit_table(x, insn, VMX_EXIT_LDTR_OR_TR);
     interp_store_rm(x, insn, insn->mod == 3 ? insn_operand_size(insn) : 2, selector);
+}
+
+// LLDT and LTR, which exit only where they are allowed.
+static uint16_t selector_to_load(struct exec *x, const struct insn *insn)
+{
+    uint16_t selector = (uint16_t)interp_load_rm(x, insn, 2);
+    if (cpu_cpl(x->cpu) == 0) {
+        exit_table(x, insn, VMX_EXIT_LDTR_OR_TR);
+    }
+    return selector;
 }
 
 // LAR, LSL, VERR and VERW. False: no such segment may be seen from here, and ZF says so.
@@ -47,10 +60,10 @@ void interp_group6(struct exec *x, const struct insn *insn)
         store_selector(x, insn, cpu_guest(x->cpu, TR_SELECTOR));
         return;
     case 2:
-        exec_load_ldtr(x, (uint16_t)interp_load_rm(x, insn, 2));
+        exec_load_ldtr(x, selector_to_load(x, insn));
         return;
     case 3:
-        exec_load_tr(x, (uint16_t)interp_load_rm(x, insn, 2));
+        exec_load_tr(x, selector_to_load(x, insn));
         return;
     case 4:
         query(x, insn, SEGMENT_VERR, &ignored);
@@ -86,6 +99,7 @@ static void store_table(struct exec *x, const struct insn *insn, uint64_t limit,
         image[2 + i] = (uint8_t)(base >> 8 * i);
     }
     require_umip(x);
+    exit_table(x, insn, VMX_EXIT_GDTR_OR_IDTR);
     exec_write(x, interp_access(insn), interp_linear(x, insn), image, sizeof(image));
 }
 
@@ -94,6 +108,7 @@ static bool load_table(struct exec *x, const struct insn *insn, uint64_t *out_li
 {
     uint64_t linear = interp_linear(x, insn);
     interp_require_cpl0(x);
+    exit_table(x, insn, VMX_EXIT_GDTR_OR_IDTR);
     *out_limit = exec_load(x, interp_access(insn), linear, 2);
     *out_base = exec_load(x, interp_access(insn), linear + 2, 8);
     if (!cpu_is_canonical(x->cpu, *out_base)) {
@@ -107,6 +122,9 @@ static void invlpg(struct exec *x, const struct insn *insn)
     interp_require_cpl0(x);
     x->flush = FLUSH_PAGE;
     x->flush_linear = interp_linear(x, insn);
+    if (exit_processor(x->cpu, VMX_PROCESSOR_INVLPG_EXITING)) {
+        exit_instruction(x, insn, VMX_EXIT_INVLPG, x->flush_linear);
+    }
 }
 
 static void group7_memory(struct exec *x, const struct insn *insn)
@@ -145,6 +163,9 @@ static void swapgs(struct exec *x)
     uint64_t *kernel = &x->cpu->vmx.msr[MSR_SLOT_IA32_KERNEL_GS_BASE];
     uint64_t base = cpu_guest(x->cpu, GS_BASE);
     interp_require_cpl0(x);
+    if (x->faulted) {
+        return;
+    }
     cpu_guest(x->cpu, GS_BASE) = *kernel;
     *kernel = base;
 }
@@ -160,11 +181,17 @@ static void set_ac(struct exec *x, uint64_t value)
 }
 
 // Waiting for a store to a monitored line may end at any time, so MWAIT ends at once.
-static void monitor_or_mwait(struct exec *x)
+static void monitor_or_mwait(struct exec *x, const struct insn *insn)
 {
+    bool mwait = (insn->rm & 7) == 1;
     if (cpu_cpl(x->cpu) != 0 || !interp_has(x, VMX_FEATURE_MONITOR)) {
         exec_raise(x, VECTOR_UD);
-    } else if ((x->cpu->vmx.gpr[VMX_RCX] & 0xFFFFFFFE) != 0) {
+    }
+    if (exit_processor(x->cpu,
+                       mwait ? VMX_PROCESSOR_MWAIT_EXITING : VMX_PROCESSOR_MONITOR_EXITING)) {
+        exit_instruction(x, insn, mwait ? VMX_EXIT_MWAIT : VMX_EXIT_MONITOR, 0);
+    }
+    if ((x->cpu->vmx.gpr[VMX_RCX] & 0xFFFFFFFE) != 0) {
         interp_gp(x);
     }
 }
@@ -189,9 +216,16 @@ static void pkru(struct exec *x, bool writes)
 static void group7_register(struct exec *x, const struct insn *insn)
 {
     switch ((insn->reg & 7) << 3 | (insn->rm & 7) | 0xC0) {
+    case 0xC1:
+    case 0xC2:
+    case 0xC3:
+    case 0xC4:
+    case 0xD4:
+        interp_vmx_plain(x, insn);
+        return;
     case 0xC8:
     case 0xC9:
-        monitor_or_mwait(x);
+        monitor_or_mwait(x, insn);
         return;
     case 0xCA:
         set_ac(x, 0);
@@ -203,7 +237,7 @@ static void group7_register(struct exec *x, const struct insn *insn)
         interp_xgetbv(x);
         return;
     case 0xD1:
-        interp_xsetbv(x);
+        interp_xsetbv(x, insn);
         return;
     case 0xE8: // SERIALIZE
         return;
@@ -217,7 +251,7 @@ static void group7_register(struct exec *x, const struct insn *insn)
         swapgs(x);
         return;
     case 0xF9:
-        interp_rdtscp(x);
+        interp_rdtscp(x, insn);
         return;
     default:
         exec_raise(x, VECTOR_UD);

@@ -5,87 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context.h"
+#include "exits.h"
+#include "machine_build.h"
+#include "resume.h"
 #include "runner.h"
-#include "vmx_model/msr.h"
-
-enum {
-    ACTIVITY_ACTIVE = 0,
-    ACTIVITY_HLT = 1,
-};
-
-#define RFLAGS_IF UINT64_C(0x200)
-
-static const char *build_memory(struct machine *machine)
-{
-    const struct target *target = machine->target;
-    memory_init(&machine->memory, vmx_profile_generic.max_phys_bits);
-    for (size_t i = 0; i < target->num_regions; i++) {
-        const struct target_region *region = &target->regions[i];
-        if (!memory_add(&machine->memory, region->kind, region->base, region->size)) {
-            return "a memory region overlaps another, is not page aligned, or does not fit";
-        }
-    }
-    for (size_t i = 0; i < target->num_loads; i++) {
-        const struct target_load *load = &target->loads[i];
-        if (!memory_load(&machine->memory, load->guest_phys, load->bytes, load->len)) {
-            return "bytes to be loaded do not lie in RAM or ROM";
-        }
-    }
-    memory_mark(&machine->memory);
-    return NULL;
-}
-
-static bool is_for(int row_cpu, unsigned index)
-{
-    return row_cpu == TARGET_ALL_CPUS || row_cpu == (int)index;
-}
-
-// MSRs come before registers, because EFER.LME must be set while paging is off.
-static const char *build_cpu(struct machine *machine, unsigned index)
-{
-    const struct target *target = machine->target;
-    struct cpu *cpu = &machine->cpus[index];
-    vmx_cpu_reset(&cpu->vmx, &vmx_profile_generic);
-    vmx_cpu_place(&cpu->vmx, index, machine->num_cpus);
-    fpu_reset(&cpu->fpu);
-    apic_reset(&cpu->apic, index);
-    for (size_t i = 0; i < target->num_msrs; i++) {
-        const struct target_msr *row = &target->msrs[i];
-        if (is_for(row->cpu, index) &&
-            msr_write(&cpu->vmx, MSR_GUEST, row->index, row->value) != MSR_OK) {
-            return "an MSR does not exist or does not take its value";
-        }
-    }
-    for (size_t i = 0; i < target->num_registers; i++) {
-        const struct target_register *row = &target->registers[i];
-        if (is_for(row->cpu, index)) {
-            cpu_register_write(cpu, row->reg, row->value);
-        }
-    }
-    if ((cpu_guest(cpu, CR0) & MMU_CR0_PG) && (cpu_guest(cpu, IA32_EFER) & MMU_EFER_LME)) {
-        cpu_guest(cpu, IA32_EFER) |= MMU_EFER_LMA;
-    }
-    return NULL;
-}
-
-static const char *build(struct machine *machine)
-{
-    machine->num_cpus = machine->target->num_cpus;
-    if (machine->num_cpus == 0 || machine->num_cpus > MACHINE_MAX_CPUS) {
-        return "a machine has 1 to 64 CPUs";
-    }
-    machine->cpus = calloc(machine->num_cpus, sizeof(*machine->cpus));
-    machine->initial_cpus = calloc(machine->num_cpus, sizeof(*machine->initial_cpus));
-    if (!machine->cpus || !machine->initial_cpus) {
-        return "out of memory";
-    }
-    const char *error = build_memory(machine);
-    for (unsigned i = 0; !error && i < machine->num_cpus; i++) {
-        error = build_cpu(machine, i);
-    }
-    return error;
-}
 
 struct machine *machine_new(const struct target *target, const char **out_error)
 {
@@ -95,7 +18,7 @@ struct machine *machine_new(const struct target *target, const char **out_error)
         return NULL;
     }
     machine->target = target;
-    const char *error = build(machine);
+    const char *error = machine_build(machine);
     if (error) {
         *out_error = error;
         machine_free(machine);
@@ -119,6 +42,7 @@ void machine_free(struct machine *machine)
     memory_cleanup(&machine->memory);
     free(machine->cpus);
     free(machine->initial_cpus);
+    free(machine->overrides);
     free(machine);
 }
 
@@ -160,6 +84,10 @@ static void run_slice(struct machine *machine, unsigned index, uint64_t slice)
         cpu->vmx.tsc = end;
         return;
     }
+    if (cpu->changed && !resume_check(machine, index)) {
+        stop_at(machine, index, machine->event);
+        return;
+    }
     struct run_request request = {
         .budget = slice,
         .skip_breakpoint = machine->skip_breakpoint == index,
@@ -176,6 +104,7 @@ static void run_slice(struct machine *machine, unsigned index, uint64_t slice)
         break;
     case RUN_BREAKPOINT:
         stop_at(machine, index, EVENT_BREAKPOINT);
+        resume_stopped(machine, index);
         break;
     case RUN_SHUT_DOWN:
         machine_log(machine, "CPU %u shut down: triple fault", index);
@@ -205,10 +134,10 @@ static uint64_t cpu_idle_time(const struct cpu *cpu)
     if (cpu->shut_down) {
         return UINT64_MAX;
     }
-    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_ACTIVE) {
+    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_RUNS) {
         return 0;
     }
-    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_HLT || !(cpu_guest(cpu, RFLAGS) & RFLAGS_IF)) {
+    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_HALTED || !(cpu_guest(cpu, RFLAGS) & RFLAGS_IF)) {
         return UINT64_MAX;
     }
     if (apic_pending(&cpu->apic, cpu->vmx.cr8) >= 0) {
@@ -243,6 +172,9 @@ enum pulse_status machine_go(struct machine *machine)
     if (machine->running) {
         return STATUS_SUCCESS;
     }
+    if (!resume_check_all(machine)) {
+        return STATUS_UNSUCCESSFUL;
+    }
     for (unsigned i = 0; i < machine->num_cpus; i++) {
         const struct cpu *cpu = &machine->cpus[i];
         if (!cpu->shut_down && cpu_pulse_mode(cpu) != PULSE_MODE_LONG64) {
@@ -250,9 +182,14 @@ enum pulse_status machine_go(struct machine *machine)
             return STATUS_NOT_SUPPORTED;
         }
     }
+    machine->skip_breakpoint = machine->current;
+    for (unsigned i = 0; i < machine->num_cpus; i++) {
+        if (resume_inject(machine, i) && i == machine->current) {
+            machine->skip_breakpoint = MACHINE_NO_CPU; // it stands elsewhere now
+        }
+    }
     machine->running = true;
     machine->broke_in = false;
-    machine->skip_breakpoint = machine->current;
     return STATUS_SUCCESS;
 }
 
@@ -263,6 +200,7 @@ enum pulse_status machine_break_in(struct machine *machine)
         machine->step_pending = false;
         machine->broke_in = true;
         machine->event = EVENT_BREAK_IN;
+        resume_stopped(machine, MACHINE_NO_CPU);
     }
     return STATUS_SUCCESS;
 }
@@ -282,12 +220,34 @@ static struct run_result step_through_halt(struct machine *machine, struct cpu *
     return runner_run(machine, cpu, request);
 }
 
+// An event that VM entry injects is a step of its own: the handler has not begun.
+static struct run_result step_once(struct machine *machine, struct cpu *cpu,
+                                   const struct run_request *request)
+{
+    struct run_result result = {.stop = RUN_BUDGET};
+    if (resume_inject(machine, machine->current)) {
+        result.stop = cpu->shut_down ? RUN_SHUT_DOWN : RUN_BUDGET;
+        return result;
+    }
+    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_RUNS) {
+        result = runner_run(machine, cpu, request);
+        machine->time += result.executed;
+    }
+    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_RUNS) {
+        result = step_through_halt(machine, cpu, request);
+    }
+    return result;
+}
+
 enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts)
 {
     struct cpu *cpu = &machine->cpus[machine->current];
     machine->running = false;
     if (cpu->shut_down) {
         return STATUS_BARRIER_OWNER_INACTIVE;
+    }
+    if (!resume_check(machine, machine->current)) {
+        return STATUS_UNSUCCESSFUL;
     }
     if (cpu_pulse_mode(cpu) != PULSE_MODE_LONG64) {
         return STATUS_NOT_SUPPORTED;
@@ -298,14 +258,7 @@ enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts
         .stepping = true,
         .skip_breakpoint = true,
     };
-    struct run_result result = {.stop = RUN_BUDGET};
-    if (cpu_guest(cpu, ACTIVITY) == ACTIVITY_ACTIVE) {
-        result = runner_run(machine, cpu, &request);
-        machine->time += result.executed;
-    }
-    if (cpu_guest(cpu, ACTIVITY) != ACTIVITY_ACTIVE) {
-        result = step_through_halt(machine, cpu, &request);
-    }
+    struct run_result result = step_once(machine, cpu, &request);
     if (result.stop == RUN_UNSUPPORTED) {
         return STATUS_NOT_SUPPORTED;
     }
@@ -314,6 +267,9 @@ enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts
     if (result.stop == RUN_WAITING) {
         machine->step_pending = true;
         return STATUS_PENDING;
+    }
+    if (!cpu->shut_down && !result.exited) {
+        exit_step(cpu);
     }
     machine->event = EVENT_STEP;
     return STATUS_SUCCESS;
@@ -329,7 +285,7 @@ enum pulse_status machine_switch_cpu(struct machine *machine, uint64_t index)
     }
     const struct cpu *cpu = &machine->cpus[index];
     uint64_t activity = cpu_guest(cpu, ACTIVITY);
-    if (cpu->shut_down || (activity != ACTIVITY_ACTIVE && activity != ACTIVITY_HLT)) {
+    if (cpu->shut_down || (activity != ACTIVITY_RUNS && activity != ACTIVITY_HALTED)) {
         return STATUS_BARRIER_OWNER_INACTIVE;
     }
     machine->current = (unsigned)index;

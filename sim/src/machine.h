@@ -40,9 +40,10 @@ struct machine {
     enum event_code event;
     struct breakpoints breakpoints;
     struct ports ports;
-    uint64_t time;            // virtual nanoseconds since the start; an instruction takes one
-    uint64_t instance;        // changes with each start and reboot
-    struct cpu *initial_cpus; // what machine_reset goes back to
+    uint64_t time;                  // virtual nanoseconds since the start; an instruction takes one
+    uint64_t instance;              // changes with each start and reboot
+    struct msr_override *overrides; // of each CPU's MSRs, one table after the other
+    struct cpu *initial_cpus;       // what machine_reset goes back to
     machine_log_fn *log;
     void *log_user;
 };

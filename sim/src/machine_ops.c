@@ -4,10 +4,10 @@
 
 #include "access.h"
 #include "context.h"
+#include "cpu_msr.h"
 #include "machine.h"
 #include "search.h"
 #include "vmx_model/cpuid.h"
-#include "vmx_model/msr.h"
 
 static struct cpu *current_cpu(struct machine *machine)
 {
@@ -49,6 +49,7 @@ static enum pulse_status get_context(void *target, uint64_t mask, struct context
 static enum pulse_status set_context(void *target, uint64_t mask, const struct context *context)
 {
     cpu_context_write(current_cpu(target), mask, context);
+    current_cpu(target)->changed = true;
     return STATUS_SUCCESS;
 }
 
@@ -56,7 +57,7 @@ static enum pulse_status get_extended_context(void *target, uint64_t *mask,
                                               struct extended_context *out)
 {
     cpu_extended_read(current_cpu(target), out);
-    *mask &= EXTENDED_FULL_MASK;
+    *mask &= cpu_extended_mask(current_cpu(target));
     return STATUS_SUCCESS;
 }
 
@@ -69,7 +70,7 @@ static enum pulse_status set_extended_context(void *target, uint64_t mask,
         !vmx_profile_allows_xcr0(cpu->vmx.profile, extended_xcr0(context))) {
         return STATUS_INVALID_PARAMETER;
     }
-    cpu_extended_write(cpu, mask, context);
+    cpu_extended_write(cpu, mask & cpu_extended_mask(cpu), context);
     return STATUS_SUCCESS;
 }
 
@@ -133,12 +134,12 @@ static enum pulse_status status_of_msr(enum msr_result result)
 
 static enum pulse_status read_msr(void *target, uint32_t index, uint64_t *out)
 {
-    return status_of_msr(msr_read(&current_cpu(target)->vmx, MSR_DEBUGGER, index, out));
+    return status_of_msr(cpu_msr_read(current_cpu(target), MSR_DEBUGGER, index, out));
 }
 
 static enum pulse_status write_msr(void *target, uint32_t index, uint64_t value)
 {
-    return status_of_msr(msr_write(&current_cpu(target)->vmx, MSR_DEBUGGER, index, value));
+    return status_of_msr(cpu_msr_write(target, current_cpu(target), MSR_DEBUGGER, index, value));
 }
 
 static enum pulse_status set_breakpoint(void *target, uint64_t guest_phys, uint16_t *out_id)

@@ -11,6 +11,7 @@
 #include "serve.h"
 #include "target.h"
 #include "target_file.h"
+#include "vmcs_command.h"
 #include "walk_command.h"
 
 enum { EXIT_USAGE = 2, ERROR_SIZE = 256, NAME_SIZE = 64 };
@@ -56,6 +57,7 @@ static const struct command {
     {"serve", "[OPTION...]", "serves a debuggee (see pulsim serve --help)", serve_main, true},
     {"targets", "", "lists the built-in targets", targets_main, false},
     {"check", "FILE.yaml", "validates a target file", check_main, false},
+    {"vmcs", "[OPTION...]", "prints a CPU's VMCS (see pulsim vmcs --help)", vmcs_main, true},
     {"walk", "ADDRESS", "shows where an address leads (see pulsim walk --help)", walk_main, true},
 };
 

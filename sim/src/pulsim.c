@@ -8,9 +8,9 @@
 
 #include "access.h"
 #include "context.h"
+#include "cpu_msr.h"
 #include "protocol/debuggee.h"
 #include "target_file.h"
-#include "vmx_model/msr.h"
 
 // A peer has at most two replies at a time: that of the packet just fed, and before it that of a
 // step or search which the packet has ended.
@@ -274,8 +274,12 @@ bool pulsim_vmcs_read(const struct pulsim *pulsim, unsigned cpu, uint32_t encodi
 
 bool pulsim_vmcs_write(struct pulsim *pulsim, unsigned cpu, uint32_t encoding, uint64_t value)
 {
-    return cpu < pulsim->machine->num_cpus &&
-           vmcs_write(&pulsim->machine->cpus[cpu].vmx.vmcs, encoding, value);
+    if (cpu >= pulsim->machine->num_cpus ||
+        !vmcs_write(&pulsim->machine->cpus[cpu].vmx.vmcs, encoding, value)) {
+        return false;
+    }
+    pulsim->machine->cpus[cpu].changed = true;
+    return true;
 }
 
 static bool find_register(const char *name, enum context_register *out)
@@ -306,13 +310,14 @@ bool pulsim_register_write(struct pulsim *pulsim, unsigned cpu, const char *name
         return false;
     }
     cpu_register_write(&pulsim->machine->cpus[cpu], reg, value);
+    pulsim->machine->cpus[cpu].changed = true;
     return true;
 }
 
 bool pulsim_guest_msr_read(const struct pulsim *pulsim, unsigned cpu, uint32_t index, uint64_t *out)
 {
     return cpu < pulsim->machine->num_cpus &&
-           msr_read(&pulsim->machine->cpus[cpu].vmx, MSR_GUEST, index, out) == MSR_OK;
+           cpu_msr_read(&pulsim->machine->cpus[cpu], MSR_GUEST, index, out) == MSR_OK;
 }
 
 static bool memory_equal(const struct memory *a, const struct memory *b)

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 #include "exception.h"
+#include "exits.h"
 #include "interp.h"
 #include "runner_engine.h"
+#include "vmx_model/controls.h"
 
 #define DR6_BS UINT64_C(0x4000)
 
@@ -75,6 +77,7 @@ static bool may_interrupt(const struct run *run)
 static void check_shut_down(struct run *run)
 {
     if (run->cpu->shut_down) {
+        exit_triple_fault(run->cpu);
         finish(run, RUN_SHUT_DOWN);
     }
 }
@@ -94,6 +97,7 @@ static bool take_interrupt(struct run *run)
     struct delivery delivery = {
         DELIVERY_EXTERNAL, {.vector = (uint8_t)vector}, cpu_guest(cpu, RIP)};
     apic_accept(&cpu->apic, vector);
+    exit_interrupt(cpu, (uint8_t)vector);
     cpu_guest(cpu, ACTIVITY) = ACTIVITY_RUNS;
     exception_deliver(run->machine, cpu, &delivery);
     if (run->request->stepping) {
@@ -115,17 +119,24 @@ static void wait_for_timer(struct run *run)
     pass_time(run, deadline - cpu->vmx.tsc);
 }
 
-static void deliver_fault(struct run *run, const struct exception *exception)
+static void deliver(struct run *run, const struct exception *exception)
 {
     struct delivery delivery = {DELIVERY_FAULT, *exception, cpu_guest(run->cpu, RIP)};
     exception_deliver(run->machine, run->cpu, &delivery);
     check_shut_down(run);
 }
 
+static void deliver_fault(struct run *run, const struct exception *exception)
+{
+    exit_exception(run->cpu, exception, 0);
+    deliver(run, exception);
+}
+
 static void deliver_single_step(struct run *run)
 {
     struct delivery delivery = {
         DELIVERY_TRAP, {.vector = VECTOR_DB, .payload = DR6_BS}, cpu_guest(run->cpu, RIP)};
+    exit_exception(run->cpu, &delivery.exception, 0);
     exception_deliver(run->machine, run->cpu, &delivery);
     check_shut_down(run);
 }
@@ -161,8 +172,12 @@ static bool interpret(struct run *run)
         return false;
     }
     count_one(run);
+    run->result.exited = x.exited;
     if (result == INTERP_EXCEPTION) {
-        deliver_fault(run, &x.exception);
+        if (!x.exited) { // else the hypervisor raises it, which is no exit
+            exit_exception(cpu, &x.exception, 0);
+        }
+        deliver(run, &x.exception);
         return false;
     }
     flush(run, &x);
@@ -296,6 +311,7 @@ static void leave(struct run *run)
 {
     struct runner *runner = run->runner;
     state_save_fpu(runner, run->cpu);
+    vmx_controls_follow_efer(&run->cpu->vmx.vmcs);
     runner->is_repeating = run->result.executed != 0 && runner->skip_left == run->left &&
                            runner->skip_rip == cpu_guest(run->cpu, RIP);
 }

@@ -31,6 +31,7 @@ struct run_request {
 
 struct run_result {
     enum run_stop stop;
+    bool exited;       // the last instruction that the interpreter executed was a VM exit
     uint64_t executed; // instructions; time a halted CPU spent waiting is not in it
 };
 

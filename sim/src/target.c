@@ -25,3 +25,8 @@ const struct target *target_find(const char *name)
     }
     return NULL;
 }
+
+const struct vmx_profile *target_profile(const struct target *target)
+{
+    return target->profile ? target->profile : &vmx_profile_generic;
+}

@@ -9,6 +9,7 @@
 
 #include "guest_memory.h"
 #include "protocol/registers.h"
+#include "vmx_model/cpu.h"
 
 enum { TARGET_ALL_CPUS = -1 };
 
@@ -38,9 +39,16 @@ struct target_msr {
     uint64_t value;
 };
 
+// What an MSR does instead, from the start on. A CPU has at most one of each number.
+struct target_override {
+    int cpu;
+    struct msr_override override;
+};
+
 struct target {
     const char *name;
     const char *summary;
+    const struct vmx_profile *profile; // of the processor; NULL: generic
     unsigned num_cpus;
     size_t num_regions;
     const struct target_region *regions;
@@ -50,7 +58,12 @@ struct target {
     const struct target_register *registers;
     size_t num_msrs;
     const struct target_msr *msrs;
+    size_t num_overrides;
+    const struct target_override *overrides;
 };
+
+// The processor that a target has.
+const struct vmx_profile *target_profile(const struct target *target);
 
 // The built-in target of that name, NULL when there is none.
 const struct target *target_find(const char *name);

@@ -31,7 +31,7 @@ static bool overlap(const struct target_region *a, const struct target_region *b
 static bool check_region(const struct target *target, size_t index, struct target_problem *out)
 {
     const struct target_region *region = &target->regions[index];
-    unsigned bits = vmx_profile_generic.max_phys_bits;
+    unsigned bits = target_profile(target)->max_phys_bits;
     uint64_t space = UINT64_C(1) << bits;
 
     if (region->size == 0 || ((region->base | region->size) & (MEMORY_PAGE_SIZE - 1)) != 0) {
@@ -122,7 +122,7 @@ static bool applies(int row_cpu, unsigned cpu)
 static bool check_msrs_of(const struct target *target, unsigned cpu, struct target_problem *out)
 {
     struct vmx_cpu state;
-    vmx_cpu_reset(&state, &vmx_profile_generic);
+    vmx_cpu_reset(&state, target_profile(target));
     vmx_cpu_place(&state, cpu, target->num_cpus);
     for (size_t i = 0; i < target->num_msrs; i++) {
         const struct target_msr *row = &target->msrs[i];
@@ -155,6 +155,29 @@ static bool check_msrs(const struct target *target, struct target_problem *out)
     return true;
 }
 
+// Whether some CPU has both.
+static bool meet(const struct target_override *a, const struct target_override *b)
+{
+    bool on_one = a->cpu == b->cpu || a->cpu == TARGET_ALL_CPUS || b->cpu == TARGET_ALL_CPUS;
+    return on_one && a->override.index == b->override.index;
+}
+
+static bool check_override(const struct target *target, size_t index, struct target_problem *out)
+{
+    const struct target_override *row = &target->overrides[index];
+    if (!is_cpu(target, row->cpu)) {
+        return problem(out, TARGET_PART_OVERRIDES, index, "there is no CPU %d", row->cpu);
+    }
+    for (size_t i = 0; i < index; i++) {
+        if (meet(&target->overrides[i], row)) {
+            return problem(out, TARGET_PART_OVERRIDES, index,
+                           "MSR 0x%x is fixed or faults by another item already",
+                           row->override.index);
+        }
+    }
+    return true;
+}
+
 bool target_check(const struct target *target, struct target_problem *out)
 {
     if (target->num_cpus == 0 || target->num_cpus > MACHINE_MAX_CPUS) {
@@ -171,6 +194,11 @@ bool target_check(const struct target *target, struct target_problem *out)
     }
     for (size_t i = 0; i < target->num_registers; i++) {
         if (!check_register(target, i, out)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < target->num_overrides; i++) {
+        if (!check_override(target, i, out)) {
             return false;
         }
     }

@@ -14,6 +14,7 @@ enum target_part {
     TARGET_PART_LOADS,
     TARGET_PART_REGISTERS,
     TARGET_PART_MSRS,
+    TARGET_PART_OVERRIDES,
 };
 
 struct target_problem {

@@ -22,8 +22,12 @@ struct target_file {
     struct target_register *registers;
     size_t *register_items; // for each register that the file sets, the item of its list
     struct target_msr *msrs;
+    size_t *msr_items; // as for registers
+    struct target_override *overrides;
+    size_t *override_items;
     size_t base_registers; // rows of the base that are kept
     size_t base_msrs;
+    size_t base_overrides;
 };
 
 struct error_text {
@@ -141,31 +145,110 @@ static bool add_registers(struct target_file *file)
     return true;
 }
 
-static bool add_msrs(struct target_file *file)
+static void add_base_msrs(struct target_file *file)
 {
-    const struct yaml_target *yaml = target_yaml_root(file->yaml);
     const struct target *base = file->base;
     struct target *target = &file->target;
-    file->msrs = rows_new(base->num_msrs, yaml->msrs_count, sizeof(*file->msrs));
-    if (file->msrs == NULL) {
-        return false;
-    }
-    target->msrs = file->msrs;
     for (size_t i = 0; i < base->num_msrs; i++) {
         if (!is_left_out(file, base->msrs[i].cpu)) {
             file->msrs[target->num_msrs++] = base->msrs[i];
         }
     }
+    for (size_t i = 0; i < base->num_overrides; i++) {
+        if (!is_left_out(file, base->overrides[i].cpu)) {
+            file->overrides[target->num_overrides++] = base->overrides[i];
+        }
+    }
     file->base_msrs = target->num_msrs;
-    for (size_t i = 0; i < yaml->msrs_count; i++) {
-        const struct yaml_msr *msr = &yaml->msrs[i];
-        file->msrs[target->num_msrs++] = (struct target_msr){
-            .cpu = msr->cpu != NULL ? *msr->cpu : TARGET_ALL_CPUS,
-            .index = msr->index,
-            .value = msr->value,
-        };
+    file->base_overrides = target->num_overrides;
+}
+
+static void add_item_msrs(struct target_file *file, size_t item)
+{
+    const struct yaml_msr *msr = &target_yaml_root(file->yaml)->msrs[item];
+    struct target *target = &file->target;
+    int cpu = msr->cpu != NULL ? *msr->cpu : TARGET_ALL_CPUS;
+    if (msr->value != NULL) {
+        file->msr_items[target->num_msrs - file->base_msrs] = item;
+        file->msrs[target->num_msrs++] =
+            (struct target_msr){.cpu = cpu, .index = msr->index, .value = *msr->value};
+    }
+    if (msr->fixed != NULL || msr->faults != NULL) {
+        struct msr_override override = {.index = msr->index};
+        override.effects |= msr->fixed != NULL ? MSR_OVERRIDE_FIXED : 0u;
+        override.effects |= msr->faults != NULL ? (uint32_t)*msr->faults : 0u;
+        override.value = msr->fixed != NULL ? *msr->fixed : 0;
+        file->override_items[target->num_overrides - file->base_overrides] = item;
+        file->overrides[target->num_overrides++] = (struct target_override){cpu, override};
+    }
+}
+
+static bool add_msrs(struct target_file *file)
+{
+    const struct yaml_target *yaml = target_yaml_root(file->yaml);
+    const struct target *base = file->base;
+    size_t count = yaml->msrs_count;
+    file->msrs = rows_new(base->num_msrs, count, sizeof(*file->msrs));
+    file->msr_items = rows_new(0, count, sizeof(*file->msr_items));
+    file->overrides = rows_new(base->num_overrides, count, sizeof(*file->overrides));
+    file->override_items = rows_new(0, count, sizeof(*file->override_items));
+    if (file->msrs == NULL || file->msr_items == NULL || file->overrides == NULL ||
+        file->override_items == NULL) {
+        return false;
+    }
+    file->target.msrs = file->msrs;
+    file->target.overrides = file->overrides;
+    add_base_msrs(file);
+    for (size_t i = 0; i < count; i++) {
+        add_item_msrs(file, i);
     }
     return true;
+}
+
+// What an item of msrs asks for, before anything is made of it.
+static bool check_msr_items(struct target_file *file, const struct error_text *error)
+{
+    const struct yaml_target *yaml = target_yaml_root(file->yaml);
+    for (size_t i = 0; i < yaml->msrs_count; i++) {
+        const struct yaml_msr *msr = &yaml->msrs[i];
+        const struct yaml_place place = {.list = "msrs", .index = i};
+        if (msr->value == NULL && msr->fixed == NULL && msr->faults == NULL) {
+            return fail(file, error, &place, "MSR 0x%x has no value, is not fixed and never faults",
+                        msr->index);
+        }
+        if (msr->value != NULL && msr->fixed != NULL) {
+            return fail(file, error, &place, "MSR 0x%x is fixed: nothing ever reads its value",
+                        msr->index);
+        }
+        if (msr->fixed != NULL && msr->faults != NULL &&
+            (*msr->faults & MSR_OVERRIDE_READ_GP) != 0) {
+            return fail(file, error, &place, "MSR 0x%x cannot be fixed and fault when it is read",
+                        msr->index);
+        }
+    }
+    return true;
+}
+
+static bool find_profile(struct target_file *file, const struct error_text *error)
+{
+    const struct yaml_target *yaml = target_yaml_root(file->yaml);
+    file->target.profile = file->base->profile;
+    if (yaml->profile == NULL) {
+        return true;
+    }
+    file->target.profile = vmx_profile_find(yaml->profile);
+    if (file->target.profile != NULL) {
+        return true;
+    }
+    char names[128] = "";
+    size_t len = 0;
+    for (size_t i = 0; vmx_profile_at(i) != NULL && len < sizeof(names); i++) {
+        len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", i == 0 ? "" : ", ",
+                                vmx_profile_at(i)->name);
+    }
+    const struct yaml_place place = {.list = "profile"};
+    return fail(file, error, &place, "there is no processor profile %s, but %s", yaml->profile,
+                names);
 }
 
 static bool add_file_load(struct target_file *file, size_t item, const struct error_text *error)
@@ -217,6 +300,9 @@ static bool begin(struct target_file *file, const struct error_text *error)
         const struct yaml_place place = {.list = "base"};
         return fail(file, error, &place, "there is no built-in target %s", yaml->base);
     }
+    if (!find_profile(file, error)) {
+        return false;
+    }
     file->target.name = yaml->name;
     file->target.summary = yaml->summary != NULL ? yaml->summary : "";
     file->target.num_cpus = yaml->cpus != NULL ? *yaml->cpus : file->base->num_cpus;
@@ -247,7 +333,17 @@ static struct yaml_place place_of(const struct target_file *file,
             .inner = context_registers[file->registers[index].reg].name,
         };
     case TARGET_PART_MSRS:
-        return (struct yaml_place){.list = "msrs", .index = index - file->base_msrs};
+        if (index < file->base_msrs) { // of the base, which this processor does not take
+            return (struct yaml_place){.list = "profile"};
+        }
+        return (struct yaml_place){.list = "msrs",
+                                   .index = file->msr_items[index - file->base_msrs]};
+    case TARGET_PART_OVERRIDES:
+        if (index < file->base_overrides) {
+            break;
+        }
+        return (struct yaml_place){.list = "msrs",
+                                   .index = file->override_items[index - file->base_overrides]};
     }
     return (struct yaml_place){.list = NULL};
 }
@@ -264,7 +360,7 @@ static bool check(struct target_file *file, const struct error_text *error)
 
 static bool build(struct target_file *file, const struct error_text *error)
 {
-    if (!begin(file, error)) {
+    if (!begin(file, error) || !check_msr_items(file, error)) {
         return false;
     }
     if (!add_regions(file) || !add_registers(file) || !add_msrs(file)) {
@@ -309,6 +405,9 @@ void target_file_free(struct target *target)
     free(file->registers);
     free(file->register_items);
     free(file->msrs);
+    free(file->msr_items);
+    free(file->overrides);
+    free(file->override_items);
     target_yaml_free(file->yaml);
     free(file);
 }

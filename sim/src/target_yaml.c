@@ -38,6 +38,12 @@ static const cyaml_strval_t cpu_words[] = {
     {"all", TARGET_ALL_CPUS},
 };
 
+static const cyaml_strval_t fault_words[] = {
+    {"read", MSR_OVERRIDE_READ_GP},
+    {"write", MSR_OVERRIDE_WRITE_GP},
+    {"both", MSR_OVERRIDE_READ_GP | MSR_OVERRIDE_WRITE_GP},
+};
+
 #define OPTIONAL_LIST (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 
 static const cyaml_schema_field_t region_fields[] = {
@@ -94,7 +100,10 @@ static const cyaml_schema_field_t msr_fields[] = {
     CYAML_FIELD_ENUM_PTR("cpu", OPTIONAL_LIST, struct yaml_msr, cpu, cpu_words,
                          ARRAY_LEN(cpu_words)),
     CYAML_FIELD_UINT("index", CYAML_FLAG_DEFAULT, struct yaml_msr, index),
-    CYAML_FIELD_UINT("value", CYAML_FLAG_DEFAULT, struct yaml_msr, value),
+    CYAML_FIELD_UINT_PTR("value", OPTIONAL_LIST, struct yaml_msr, value),
+    CYAML_FIELD_UINT_PTR("fixed", OPTIONAL_LIST, struct yaml_msr, fixed),
+    CYAML_FIELD_ENUM_PTR("faults", OPTIONAL_LIST | CYAML_FLAG_STRICT, struct yaml_msr, faults,
+                         fault_words, ARRAY_LEN(fault_words)),
     CYAML_FIELD_END,
 };
 
@@ -106,6 +115,7 @@ static const cyaml_schema_field_t target_fields[] = {
     CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct yaml_target, name, 1, 64),
     CYAML_FIELD_STRING_PTR("summary", OPTIONAL_LIST, struct yaml_target, summary, 0, 256),
     CYAML_FIELD_STRING_PTR("base", OPTIONAL_LIST, struct yaml_target, base, 1, 64),
+    CYAML_FIELD_STRING_PTR("profile", OPTIONAL_LIST, struct yaml_target, profile, 1, 64),
     CYAML_FIELD_UINT_PTR("cpus", OPTIONAL_LIST, struct yaml_target, cpus),
     CYAML_FIELD_SEQUENCE("regions", OPTIONAL_LIST, struct yaml_target, regions, &region_schema, 0,
                          MEMORY_MAX_REGIONS),

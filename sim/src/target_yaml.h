@@ -38,16 +38,20 @@ struct yaml_registers {
     struct yaml_values set;
 };
 
+// At least one of value, fixed and faults.
 struct yaml_msr {
     int *cpu;
     uint32_t index;
-    uint64_t value;
+    uint64_t *value;
+    uint64_t *fixed;
+    int *faults; // MSR_OVERRIDE_READ_GP, MSR_OVERRIDE_WRITE_GP or both
 };
 
 struct yaml_target {
     char *name;
     char *summary;
     char *base;
+    char *profile;
     unsigned *cpus;
     struct yaml_region *regions;
     unsigned regions_count;

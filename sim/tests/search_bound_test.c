@@ -235,8 +235,9 @@ static void others_are_served_and_a_break_in_ends_it(void **state)
     for (unsigned i = 0; i < 20; i++) {
         rig_continue(&pair.rig);
         assert_false(pair.rig.has_reply);
-        struct packet read = {.kind = PACKET_READ_LINEAR,
-                              .read_linear = {.root = ROOT, .address = i * PAGE, .length = 16}};
+        struct packet read = {
+            .kind = PACKET_READ_LINEAR,
+            .read_linear = {.root = ROOT, .address = (uint64_t)i * PAGE, .length = 16}};
         assert_int_equal(ask_other(&pair, &read).kind, PACKET_LINEAR_DATA);
     }
     struct packet break_in = rig_plain(PACKET_BREAK_IN);

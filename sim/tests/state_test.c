@@ -250,7 +250,8 @@ static void a_step_that_waits_ends_with_a_break_in(void **state)
 static void a_cpu_that_cannot_run_is_reported_when_it_is_asked_to(void **state)
 {
     struct rig *rig = *state;
-    assert_true(pulsim_register_write(rig->pulsim, 0, "cr0", 0x10)); // real mode
+    assert_true(pulsim_register_write(rig->pulsim, 0, "cs_access", 0xC09B)); // compatibility mode
+    assert_true(pulsim_register_write(rig->pulsim, 0, "rip", 0x1000));
     struct packet request = rig_plain(PACKET_GO);
     rig_expect_status(rig, &request, 0xC0000031);
     request = rig_plain(PACKET_STEP);

@@ -162,6 +162,24 @@ static struct mistake mistakes[] = {
     {"an MSR that refuses its value",
      HEAD "msrs:\n- {index: 0xC0000082, value: 0x8000000000000000}\n",
      ":4: MSR 0xc0000082 of CPU 0 does not take 0x8000000000000000"},
+    {"an unknown profile", HEAD "profile: pentium\n",
+     ":3: there is no processor profile pentium, but generic, skylake-x, icelake, tigerlake"},
+    {"an MSR without anything", HEAD "msrs:\n- {index: 0x174}\n",
+     ":4: MSR 0x174 has no value, is not fixed and never faults"},
+    {"an MSR that is fixed with a value", HEAD "msrs:\n- {index: 0x174, value: 1, fixed: 2}\n",
+     ":4: MSR 0x174 is fixed: nothing ever reads its value"},
+    {"an MSR that is fixed and faults", HEAD "msrs:\n- {index: 0x174, fixed: 2, faults: both}\n",
+     ":4: MSR 0x174 cannot be fixed and fault when it is read"},
+    {"an MSR that faults in no way there is", HEAD "msrs:\n- {index: 0x174, faults: never}\n",
+     ":4: Invalid ENUM value: never"},
+    {"an MSR that faults twice",
+     HEAD "msrs:\n- {index: 0x174, faults: read}\n\n- {cpu: 2, index: 0x174, fixed: 1}\n",
+     ":6: MSR 0x174 is fixed or faults by another item already"},
+    {"a fault on a CPU that is not there", HEAD "msrs:\n- {cpu: 4, index: 0x174, faults: read}\n",
+     ":4: there is no CPU 4"},
+    {"an MSR that the profile lacks",
+     HEAD "profile: skylake-x\nmsrs:\n- {index: 0x6A2, value: 0}\n",
+     ":5: MSR 0x6a2 of CPU 0 does not exist (value 0x0)"},
     {"an MSR of a CPU that is not there", HEAD "msrs:\n- {cpu: 4, index: 0x174, value: 1}\n",
      ":4: there is no CPU 4"},
 };
@@ -270,6 +288,41 @@ static void what_the_file_says_comes_behind_its_base(void **state)
     target_file_free(target);
 }
 
+static void overrides_and_profile_are_those_of_the_file(void **state)
+{
+    static const struct target_override want[] = {
+        {TARGET_ALL_CPUS, {0x20, MSR_OVERRIDE_READ_GP | MSR_OVERRIDE_WRITE_GP, 0}},
+        {TARGET_ALL_CPUS, {0x10, MSR_OVERRIDE_FIXED | MSR_OVERRIDE_WRITE_GP, 5}},
+        {1, {0x174, MSR_OVERRIDE_READ_GP, 0}},
+    };
+    (void)state;
+    struct target *target =
+        load_good(HEAD "profile: tigerlake\nmsrs:\n- {index: 0x20, faults: both}\n"
+                       "- {index: 0x10, fixed: 5, faults: write}\n"
+                       "- {cpu: 1, index: 0x174, value: 3, faults: read}\n");
+    assert_ptr_equal(target_profile(target), vmx_profile_find("tigerlake"));
+    assert_int_equal(target->num_overrides, ARRAY_LEN(want));
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        assert_int_equal(target->overrides[i].cpu, want[i].cpu);
+        assert_int_equal(target->overrides[i].override.index, want[i].override.index);
+        assert_int_equal(target->overrides[i].override.effects, want[i].override.effects);
+        assert_int_equal(target->overrides[i].override.value, want[i].override.value);
+    }
+    assert_int_equal(target->msrs[target->num_msrs - 1].value, 3);
+    target_file_free(target);
+}
+
+static void every_built_in_fits_every_profile(void **state)
+{
+    (void)state;
+    for (size_t i = 0; vmx_profile_at(i) != NULL; i++) {
+        struct target target = *target_find("long64");
+        struct target_problem problem;
+        target.profile = vmx_profile_at(i);
+        assert_true(target_check(&target, &problem));
+    }
+}
+
 static void fewer_cpus_leave_out_the_rows_of_the_others(void **state)
 {
     (void)state;
@@ -346,7 +399,7 @@ static void close_example(struct example *example)
     target_file_free(example->target);
 }
 
-static const char *examples[] = {"one-cpu.yaml", "tiny.yaml", "regions.yaml"};
+static const char *examples[] = {"one-cpu.yaml", "tiny.yaml", "regions.yaml", "msrs.yaml"};
 
 static void makes_a_machine_that_runs(void **state)
 {
@@ -409,6 +462,8 @@ int main(void)
         cmocka_unit_test(a_short_error_buffer_is_not_overrun),
         cmocka_unit_test(every_way_of_loading_bytes),
         cmocka_unit_test(what_the_file_says_comes_behind_its_base),
+        cmocka_unit_test(overrides_and_profile_are_those_of_the_file),
+        cmocka_unit_test(every_built_in_fits_every_profile),
         cmocka_unit_test(fewer_cpus_leave_out_the_rows_of_the_others),
         cmocka_unit_test(every_register_can_be_set),
         cmocka_unit_test(freeing_nothing_is_allowed),

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "msr_reset.h"
+#include "vmcs_reset.h"
 
 // Access rights in VMX format: P, S and the type.
 #define ACCESS_DATA 0x93 // read/write, accessed
@@ -16,7 +17,6 @@ static void reset_control_registers(uint64_t field[])
 {
     field[VMCS_GUEST_RIP] = 0xFFF0;
     field[VMCS_GUEST_RFLAGS] = 0x2;
-    field[VMCS_GUEST_CR0] = 0x60000010; // CD, NW, ET
     field[VMCS_GUEST_DR7] = 0x400;
     field[VMCS_GUEST_ACTIVITY] = ACTIVITY_ACTIVE;
 }
@@ -74,6 +74,7 @@ void vmx_cpu_reset(struct vmx_cpu *cpu, const struct vmx_profile *profile)
     reset_control_registers(cpu->vmcs.field);
     reset_segments(cpu->vmcs.field);
     fill_host_state(cpu->vmcs.field);
+    vmcs_reset_controls(&cpu->vmcs);
     msr_reset(cpu);
     cpu->gpr[VMX_RDX] = profile->signature;
     cpu->dr6 = 0xFFFF0FF0;
@@ -91,6 +92,13 @@ void vmx_cpu_place(struct vmx_cpu *cpu, uint32_t index, uint32_t num_cpus)
     } else {
         cpu->msr[MSR_SLOT_IA32_APIC_BASE] &= ~APIC_BASE_BSP;
     }
+}
+
+void vmx_cpu_override(struct vmx_cpu *cpu, const struct msr_override *overrides,
+                      uint32_t num_overrides)
+{
+    cpu->overrides = overrides;
+    cpu->num_overrides = num_overrides;
 }
 
 bool vmx_cpu_equal(const struct vmx_cpu *a, const struct vmx_cpu *b)

@@ -6,7 +6,6 @@
 #include "mmu_model/control_bits.h"
 #include "xstate.h"
 
-#define LAST_BASIC_LEAF    0x15u
 #define FIRST_EXTENDED     0x80000000u
 #define LAST_EXTENDED_LEAF 0x80000008u
 
@@ -47,6 +46,24 @@ static void add_features(const struct question *q, uint32_t out[4])
         if (feature_bits[i].leaf == q->leaf && feature_bits[i].subleaf == q->subleaf &&
             vmx_profile_has(q->profile, (enum vmx_feature)feature_bits[i].feature)) {
             out[feature_bits[i].reg] |= UINT32_C(1) << feature_bits[i].bit;
+        }
+    }
+}
+
+static void add_registers(const uint32_t reg[4], uint32_t out[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        out[i] |= reg[i];
+    }
+}
+
+// What the profile says of a leaf that this file does not compute.
+static void add_constants(const struct question *q, uint32_t out[4])
+{
+    for (uint32_t i = 0; i < q->profile->num_leaves; i++) {
+        const struct vmx_leaf *row = &q->profile->leaves[i];
+        if (row->leaf == q->leaf && row->subleaf == q->subleaf) {
+            add_registers(row->reg, out);
         }
     }
 }
@@ -99,7 +116,7 @@ static void set_if(bool condition, uint32_t bit, uint32_t *out)
 // SDM Vol. 4, IA32_MISC_ENABLE[22]: an old operating system is shown no leaf above 2.
 static uint32_t last_basic_leaf(const struct question *q)
 {
-    return misc_enable(q, MISC_ENABLE_LIMIT_CPUID) ? 2 : LAST_BASIC_LEAF;
+    return misc_enable(q, MISC_ENABLE_LIMIT_CPUID) ? 2 : q->profile->last_leaf;
 }
 
 static void leaf_vendor(const struct question *q, uint32_t out[4])
@@ -124,15 +141,6 @@ static void leaf_features(const struct question *q, uint32_t out[4])
     set_if(has(q, VMX_FEATURE_XSAVE) && in_cr4(q, CR4_OSXSAVE), 1u << 27, &out[ECX]);
 }
 
-// SDM Vol. 2A, table "Encoding of CPUID Leaf 2 Descriptors": TLBs, 64-byte prefetch, and 0xFF,
-// which sends the reader to leaf 4 for the caches.
-static void leaf_descriptors(uint32_t out[4])
-{
-    out[EAX] = 0x76036301;
-    out[EBX] = 0x00F0B5FF;
-    out[EDX] = 0x00C30000;
-}
-
 //  EAX  31      26 25           14 13  10  9   8  7    5 4    0
 //      | core ids | sharing ids   | 0    | FA | SI| level| type |
 static void leaf_cache(const struct question *q, uint32_t out[4])
@@ -148,34 +156,55 @@ static void leaf_cache(const struct question *q, uint32_t out[4])
                (uint32_t)cache->level << 5 | cache->type;
     out[EBX] = (uint32_t)(cache->ways - 1) << 22 | 63; // one partition, lines of 64 bytes
     out[ECX] = cache->num_sets - 1;
+    out[EDX] = (cache->inclusive ? 2 : 0) | (cache->complex ? 4 : 0);
 }
 
-static void leaf_monitor(const struct question *q, uint32_t out[4])
+// A leaf of constants that is empty without the feature it describes.
+static void leaf_of(const struct question *q, enum vmx_feature feature, uint32_t out[4])
 {
-    if (has(q, VMX_FEATURE_MONITOR)) {
-        out[EAX] = 64;
-        out[EBX] = 64;
-        out[ECX] = 3; // extensions enumerated; interrupts break MWAIT even when masked
+    if (!has(q, feature)) {
+        memset(out, 0, 4 * sizeof(*out));
     }
+}
+
+// The last subleaf of leaf 7 that has a feature of this processor.
+static uint32_t last_structured_subleaf(const struct question *q)
+{
+    uint32_t last = 0;
+    for (size_t i = 0; i < sizeof(feature_bits) / sizeof(feature_bits[0]); i++) {
+        if (feature_bits[i].leaf == 7 && feature_bits[i].subleaf > last &&
+            has(q, (enum vmx_feature)feature_bits[i].feature)) {
+            last = feature_bits[i].subleaf;
+        }
+    }
+    return last;
 }
 
 static void leaf_structured(const struct question *q, uint32_t out[4])
 {
     if (q->subleaf == 0) {
+        out[EAX] = last_structured_subleaf(q);
         set_if(has(q, VMX_FEATURE_PKU) && in_cr4(q, MMU_CR4_PKE), 1u << 4, &out[ECX]);
     }
 }
 
-// SDM Vol. 2A, CPUID leaf 0AH, version 5: EBX has a bit per event that is missing, none here.
+// SDM Vol. 2A, CPUID leaf 0AH: EBX has a bit per event that is missing, none here. From version 5
+// on, ECX has the fixed counters, and EDX[15] says that AnyThread is gone.
 static void leaf_perfmon(const struct question *q, uint32_t out[4])
 {
+    const struct vmx_profile *profile = q->profile;
     if (!has(q, VMX_FEATURE_EN_PERFMON)) {
         return;
     }
-    uint32_t bits = q->profile->counter_bits;
-    out[EAX] = 7u << 24 | bits << 16 | (uint32_t)q->profile->num_gp_counters << 8 | 5;
-    out[ECX] = (UINT32_C(1) << q->profile->num_fixed_counters) - 1;
-    out[EDX] = 1u << 15 | bits << 5 | q->profile->num_fixed_counters;
+    uint32_t bits = profile->counter_bits;
+    uint32_t version = profile->perfmon_version;
+    out[EAX] = (uint32_t)profile->num_perf_events << 24 | bits << 16 |
+               (uint32_t)profile->num_gp_counters << 8 | version;
+    out[EDX] = bits << 5 | profile->num_fixed_counters;
+    if (version >= 5) {
+        out[ECX] = (UINT32_C(1) << profile->num_fixed_counters) - 1;
+        out[EDX] |= 1u << 15;
+    }
 }
 
 // Level 0: one thread per core. Level 1: the cores. Further levels are invalid.
@@ -246,8 +275,8 @@ static void leaf_processor_trace(const struct question *q, uint32_t out[4])
 
 static void leaf_tsc(const struct question *q, uint32_t out[4])
 {
-    out[EAX] = 1;
-    out[EBX] = q->profile->tsc_ratio;
+    out[EAX] = q->profile->tsc_denominator;
+    out[EBX] = q->profile->tsc_numerator;
     out[ECX] = q->profile->crystal_hz;
 }
 
@@ -275,13 +304,26 @@ static void leaf_brand(const struct question *q, uint32_t out[4])
     }
 }
 
-// The second level: size in KiB, 8 ways (code 6), lines of 64 bytes.
+// SDM Vol. 2A, CPUID leaf 80000006H: the codes of the numbers of ways that a cache may have.
+static uint32_t ways_code(uint32_t ways)
+{
+    static const uint8_t codes[][2] = {{1, 1}, {2, 2}, {4, 4}, {8, 6}, {16, 8}};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (codes[i][0] == ways) {
+            return codes[i][1];
+        }
+    }
+    return 7; // see leaf 4
+}
+
+// The second level: size in KiB, ways, lines of 64 bytes.
 static void leaf_level_2(const struct question *q, uint32_t out[4])
 {
     for (unsigned i = 0; i < VMX_MAX_CACHES; i++) {
         const struct vmx_cache *cache = &q->profile->cache[i];
         if (cache->level == 2) {
-            out[ECX] = (cache->num_sets * cache->ways * 64 / 1024) << 16 | 6u << 12 | 64;
+            uint32_t kib = cache->num_sets * cache->ways * 64 / 1024;
+            out[ECX] = kib << 16 | ways_code(cache->ways) << 12 | 64;
         }
     }
 }
@@ -300,14 +342,11 @@ static void basic_leaf(const struct question *q, uint32_t out[4])
     case 0x01:
         leaf_features(q, out);
         break;
-    case 0x02:
-        leaf_descriptors(out);
-        break;
     case 0x04:
         leaf_cache(q, out);
         break;
     case 0x05:
-        leaf_monitor(q, out);
+        leaf_of(q, VMX_FEATURE_MONITOR, out);
         break;
     case 0x07:
         leaf_structured(q, out);
@@ -321,11 +360,20 @@ static void basic_leaf(const struct question *q, uint32_t out[4])
     case 0x0D:
         leaf_xsave(q, out);
         break;
+    case 0x0F:
+        leaf_of(q, VMX_FEATURE_RDT_M, out);
+        break;
+    case 0x10:
+        leaf_of(q, VMX_FEATURE_RDT_A, out);
+        break;
     case 0x14:
         leaf_processor_trace(q, out);
         break;
     case 0x15:
         leaf_tsc(q, out);
+        break;
+    case 0x1C:
+        leaf_of(q, VMX_FEATURE_ARCH_LBR, out);
         break;
     default: // reserved, or nothing beyond the feature bits
         break;
@@ -360,7 +408,20 @@ static void extended_leaf(const struct question *q, uint32_t out[4])
 // A leaf or subleaf with one meaning whatever ECX says keeps its feature bits at subleaf 0.
 static bool has_subleaves(uint32_t leaf)
 {
-    return leaf == 0x4 || leaf == 0x7 || leaf == 0xB || leaf == 0xD || leaf == 0x14;
+    switch (leaf) {
+    case 0x04:
+    case 0x07:
+    case 0x0B:
+    case 0x0D:
+    case 0x0F:
+    case 0x10:
+    case 0x12:
+    case 0x14:
+    case 0x18:
+        return true;
+    default:
+        return false;
+    }
 }
 
 void vmx_cpuid(const struct vmx_profile *profile, const struct vmx_cpu *cpu, uint32_t leaf,
@@ -376,6 +437,7 @@ void vmx_cpuid(const struct vmx_profile *profile, const struct vmx_cpu *cpu, uin
         q.subleaf = 0;
     }
     memset(out, 0, 4 * sizeof(*out));
+    add_constants(&q, out);
     add_features(&q, out);
     if (extended) {
         extended_leaf(&q, out);

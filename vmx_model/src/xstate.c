@@ -22,8 +22,11 @@ static const struct xstate_component components[] = {
     [7] = {1024, 1664, VMX_FEATURE_AVX512F, false}, // ZMM16-ZMM31
     [8] = {128, 0, VMX_FEATURE_PT, true},
     [9] = {8, 2688, VMX_FEATURE_PKU, false},
-    [11] = {16, 0, VMX_FEATURE_CET_SS, true}, // IA32_U_CET, IA32_PL3_SSP
-    [12] = {24, 0, VMX_FEATURE_CET_SS, true}, // IA32_PL0_SSP to IA32_PL2_SSP
+    [10] = {8, 0, VMX_FEATURE_ENQCMD, true},     // IA32_PASID
+    [11] = {16, 0, VMX_FEATURE_CET_SS, true},    // IA32_U_CET, IA32_PL3_SSP
+    [12] = {24, 0, VMX_FEATURE_CET_SS, true},    // IA32_PL0_SSP to IA32_PL2_SSP
+    [14] = {48, 0, VMX_FEATURE_UINTR, true},     // the user-interrupt MSRs
+    [15] = {808, 0, VMX_FEATURE_ARCH_LBR, true}, // IA32_LBR_CTL, IA32_LBR_DEPTH and the records
 };
 
 #define NUM_ROWS (sizeof(components) / sizeof(components[0]))

@@ -12,9 +12,13 @@ static struct reset_case {
     {"EFLAGS after RESET", 0x6820, 0x00000002},
     {"EIP after RESET", 0x681E, 0x0000FFF0},
     {"ESP after RESET", 0x681C, 0},
-    {"CR0 after RESET", 0x6800, 0x60000010},
+    {"CR0 after RESET, with NE, which the guest reads as 0", 0x6800, 0x60000030},
+    {"CR0 mask", 0x6000, 0x20},
+    {"CR0 shadow", 0x6004, 0x60000010},
     {"CR3 after RESET", 0x6802, 0},
-    {"CR4 after RESET", 0x6804, 0},
+    {"CR4 after RESET, with VMXE, which the guest reads as 0", 0x6804, 0x2000},
+    {"CR4 mask", 0x6002, 0x2000},
+    {"CR4 shadow", 0x6006, 0},
     {"DR7 after RESET", 0x681A, 0x00000400},
     {"CS selector after RESET", 0x0802, 0xF000},
     {"CS base after RESET", 0x6808, 0xFFFF0000},
@@ -177,6 +181,30 @@ static void a_snapshot_is_an_assignment(void **state)
     assert_cpu_equal(&fresh, &cpu);
 }
 
+// Changes one byte of every member in turn.
+static void processors_are_equal_member_by_member(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t offset, size;
+    } members[] = {
+#define MEMBER(name) {offsetof(struct vmx_cpu, name), sizeof(((struct vmx_cpu *)0)->name)}
+        MEMBER(vmcs.field), MEMBER(gpr),     MEMBER(cr2),      MEMBER(cr8), MEMBER(xcr0),
+        MEMBER(dr),         MEMBER(dr6),     MEMBER(tsc),      MEMBER(msr), MEMBER(feature_control),
+        MEMBER(pkru),       MEMBER(apic_id), MEMBER(num_cpus),
+    };
+    struct vmx_cpu cpu = generic_cpu();
+    struct vmx_cpu other = cpu;
+    struct vmx_profile profile = vmx_profile_generic;
+    other.profile = &profile;
+    assert_true(vmx_cpu_equal(&cpu, &other));
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        other = cpu;
+        ((unsigned char *)&other)[members[i].offset + members[i].size - 1] ^= 1;
+        assert_false(vmx_cpu_equal(&cpu, &other));
+    }
+}
+
 int main(void)
 {
     static struct CMUnitTest rows[NUM_CASES];
@@ -196,6 +224,7 @@ int main(void)
         cmocka_unit_test(fewer_counters_reset_enabled),
         cmocka_unit_test(only_cpu_0_is_the_bootstrap_processor),
         cmocka_unit_test(a_snapshot_is_an_assignment),
+        cmocka_unit_test(processors_are_equal_member_by_member),
     };
     return _cmocka_run_group_tests("reset state", rows, NUM_CASES, NULL, NULL) +
            cmocka_run_group_tests_name("cpu", tests, NULL, NULL);

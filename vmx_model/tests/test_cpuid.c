@@ -33,7 +33,7 @@ static void leaf_0_names_the_vendor_and_the_last_leaf(void **state)
     (void)state;
     struct vmx_cpu cpu = generic_cpu();
     struct answer answer = ask(&cpu, 0, 0);
-    assert_int_equal(0x15, answer.reg[EAX]);
+    assert_int_equal(0x1C, answer.reg[EAX]);
     assert_memory_equal("Genu", &answer.reg[EBX], 4);
     assert_memory_equal("ineI", &answer.reg[EDX], 4);
     assert_memory_equal("ntel", &answer.reg[ECX], 4);
@@ -225,11 +225,12 @@ static void leaf_0xd_follows_xcr0_and_xss(void **state)
     assert_int_equal(832, ask(&cpu, 0xD, 0).reg[EBX]);
     assert_int_equal(MSR_OK, msr_write(&cpu, MSR_GUEST, 0xDA0, 0x800));
     assert_int_equal(848, ask(&cpu, 0xD, 1).reg[EBX]);
-    assert_int_equal(0x1900, ask(&cpu, 0xD, 1).reg[ECX]);
+    assert_int_equal(0xDD00, ask(&cpu, 0xD, 1).reg[ECX]);
     assert_int_equal(256, ask(&cpu, 0xD, 2).reg[EAX]);
     assert_int_equal(576, ask(&cpu, 0xD, 2).reg[EBX]);
     assert_int_equal(1, ask(&cpu, 0xD, 11).reg[ECX]);
-    assert_int_equal(0, ask(&cpu, 0xD, 10).reg[EAX]);
+    assert_int_equal(8, ask(&cpu, 0xD, 10).reg[EAX]);
+    assert_int_equal(0, ask(&cpu, 0xD, 13).reg[EAX]);
     assert_int_equal(0, ask(&cpu, 0xD, UINT32_MAX).reg[EAX]);
 }
 
@@ -311,12 +312,12 @@ static void the_brand_string_ends_with_a_null(void **state)
 static void leaves_that_do_not_exist_answer_as_the_last_basic_one(void **state)
 {
     (void)state;
-    static const uint32_t leaves[] = {0x16,       0x40000000, 0x40000001, 0x7FFFFFFF,
+    static const uint32_t leaves[] = {0x1D,       0x40000000, 0x40000001, 0x7FFFFFFF,
                                       0x80000009, 0xC0000000, UINT32_MAX};
     struct vmx_cpu cpu = generic_cpu();
     assert_int_equal(0x80000008, ask(&cpu, 0x80000000, 0).reg[EAX]);
     for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
-        assert_answer_equal(ask(&cpu, 0x15, 0), ask(&cpu, leaves[i], 0));
+        assert_answer_equal(ask(&cpu, 0x1C, 0), ask(&cpu, leaves[i], 0));
     }
     assert_false(bit_of(ask(&cpu, 1, 0), ECX, 31)); // no hypervisor is announced
 }
@@ -324,7 +325,8 @@ static void leaves_that_do_not_exist_answer_as_the_last_basic_one(void **state)
 static void reserved_leaves_in_range_answer_zero(void **state)
 {
     (void)state;
-    static const uint32_t leaves[] = {3, 8, 9, 0xC, 0xE, 0xF, 0x10, 0x11, 0x12, 0x13, 0x80000005};
+    static const uint32_t leaves[] = {3,    8,    9,    0xC,  0xE,  0x11,      0x12,
+                                      0x13, 0x17, 0x18, 0x1A, 0x1B, 0x80000005};
     static const struct answer zero;
     struct vmx_cpu cpu = generic_cpu();
     for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
@@ -341,13 +343,110 @@ static void leaves_without_subleaves_ignore_ecx(void **state)
         assert_answer_equal(ask(&cpu, leaves[i], 0), ask(&cpu, leaves[i], 7));
     }
     static const struct answer zero;
-    assert_answer_equal(zero, ask(&cpu, 7, 1));
+    assert_int_equal(2, ask(&cpu, 7, 0).reg[EAX]); // the last subleaf
+    assert_answer_equal(zero, ask(&cpu, 7, 3));
+}
+
+static void leaves_0xf_and_0x10_describe_the_shares_of_caches(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_int_equal(0xFF, ask(&cpu, 0xF, 0).reg[EBX]);
+    assert_int_equal(7, ask(&cpu, 0xF, 1).reg[EDX]);
+    assert_int_equal(6, ask(&cpu, 0x10, 0).reg[EBX]);
+    assert_int_equal(10, ask(&cpu, 0x10, 1).reg[EAX]); // bits of IA32_L3_MASK_n, - 1
+    assert_int_equal(15, ask(&cpu, 0x10, 1).reg[EDX]);
+    assert_int_equal(7, ask(&cpu, 0x10, 2).reg[EAX]);
+    assert_int_equal(0, ask(&cpu, 0x10, 3).reg[EAX]);
+    struct vmx_profile profile = vmx_profile_generic;
+    profile.feature[VMX_FEATURE_RDT_M] = false;
+    profile.feature[VMX_FEATURE_RDT_A] = false;
+    cpu.profile = &profile;
+    assert_int_equal(0, ask(&cpu, 0xF, 0).reg[EBX]);
+    assert_int_equal(0, ask(&cpu, 0x10, 0).reg[EBX]);
+}
+
+static void leaf_0x1c_is_empty_without_architectural_lbr(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_int_equal(0xF, ask(&cpu, 0x1C, 0).reg[EAX]);
+    struct vmx_profile profile = vmx_profile_generic;
+    profile.feature[VMX_FEATURE_ARCH_LBR] = false;
+    cpu.profile = &profile;
+    assert_int_equal(0, ask(&cpu, 0x1C, 0).reg[EAX]);
+}
+
+// Registers of the real processors, as their dumps have them.
+static struct model_case {
+    const char *name;
+    const char *profile;
+    uint32_t leaf, subleaf;
+    unsigned reg;
+    uint32_t mask, want;
+} model_cases[] = {
+    {"skylake-x signature", "skylake-x", 1, 0, EAX, UINT32_MAX, 0x00050654},
+    {"skylake-x features", "skylake-x", 1, 0, EDX, UINT32_MAX, 0xBFEBFBFF},
+    {"skylake-x more features", "skylake-x", 1, 0, ECX, UINT32_MAX, 0x77FEFBBF & ~UINT32_C(0x40)},
+    {"skylake-x last leaf", "skylake-x", 0, 0, EAX, UINT32_MAX, 0x16},
+    {"skylake-x addresses", "skylake-x", 0x80000008, 0, EAX, UINT32_MAX, 0x302E},
+    {"skylake-x counters", "skylake-x", 0xA, 0, EAX, UINT32_MAX, 0x07300404},
+    {"skylake-x fixed counters", "skylake-x", 0xA, 0, EDX, UINT32_MAX, 0x00000603},
+    {"skylake-x has no list of fixed counters", "skylake-x", 0xA, 0, ECX, UINT32_MAX, 0},
+    {"skylake-x L1 sets", "skylake-x", 4, 0, ECX, UINT32_MAX, 63},
+    {"skylake-x L2 geometry", "skylake-x", 4, 2, EBX, UINT32_MAX, 0x03C0003F},
+    {"skylake-x L3 geometry", "skylake-x", 4, 3, EBX, UINT32_MAX, 0x0280003F},
+    {"skylake-x L3 sets", "skylake-x", 4, 3, ECX, UINT32_MAX, 0x2FFF},
+    {"skylake-x L3 is not inclusive", "skylake-x", 4, 3, EDX, UINT32_MAX, 4},
+    {"skylake-x L2 as the extended leaf has it", "skylake-x", 0x80000006, 0, ECX, UINT32_MAX,
+     0x04008040},
+    {"skylake-x state", "skylake-x", 0xD, 0, EAX, UINT32_MAX, 0xE7},
+    {"skylake-x largest area", "skylake-x", 0xD, 0, ECX, UINT32_MAX, 2688},
+    {"skylake-x supervisor state", "skylake-x", 0xD, 1, ECX, UINT32_MAX, 0},
+    {"skylake-x TSC", "skylake-x", 0x15, 0, EBX, UINT32_MAX, 292},
+    {"skylake-x base frequency", "skylake-x", 0x16, 0, EAX, UINT32_MAX, 3500},
+    {"icelake signature", "icelake", 1, 0, EAX, UINT32_MAX, 0x000706E5},
+    {"icelake addresses", "icelake", 0x80000008, 0, EAX, UINT32_MAX, 0x3027},
+    {"icelake counters", "icelake", 0xA, 0, EAX, UINT32_MAX, 0x08300805},
+    {"icelake fixed counters", "icelake", 0xA, 0, EDX, UINT32_MAX, 0x00008604},
+    {"icelake L1 geometry", "icelake", 4, 0, EBX, UINT32_MAX, 0x02C0003F},
+    {"icelake L3 is inclusive", "icelake", 4, 3, EDX, UINT32_MAX, 6},
+    {"icelake largest area", "icelake", 0xD, 0, ECX, UINT32_MAX, 2696},
+    {"icelake crystal", "icelake", 0x15, 0, ECX, UINT32_MAX, 38400000},
+    {"icelake speculation control", "icelake", 7, 0, EDX, 0xFC000000, 0xBC000000},
+    {"tigerlake signature", "tigerlake", 1, 0, EAX, UINT32_MAX, 0x000806C1},
+    {"tigerlake addresses", "tigerlake", 0x80000008, 0, EAX, UINT32_MAX, 0x3027},
+    {"tigerlake L2 geometry", "tigerlake", 4, 2, EBX, UINT32_MAX, 0x04C0003F},
+    {"tigerlake L2 as the extended leaf has it", "tigerlake", 0x80000006, 0, ECX, UINT32_MAX,
+     0x05007040},
+    {"tigerlake CET", "tigerlake", 7, 0, EDX, 0x00100000, 0x00100000},
+    {"tigerlake supervisor state", "tigerlake", 0xD, 1, ECX, UINT32_MAX, 0x1800},
+    {"tigerlake TSC", "tigerlake", 0x15, 0, EBX, UINT32_MAX, 126},
+    {"tigerlake has no Processor Trace", "tigerlake", 0x14, 0, EAX, UINT32_MAX, 0},
+};
+
+enum { NUM_MODEL_CASES = sizeof(model_cases) / sizeof(model_cases[0]) };
+
+static void is_the_models(void **state)
+{
+    const struct model_case *row = *state;
+    struct vmx_cpu cpu;
+    vmx_cpu_reset(&cpu, vmx_profile_find(row->profile));
+    assert_int_equal(row->want, ask(&cpu, row->leaf, row->subleaf).reg[row->reg] & row->mask);
 }
 
 static int run_rows(void)
 {
     static struct CMUnitTest features[NUM_FEATURE_CASES];
     static struct CMUnitTest known[NUM_KNOWN_CASES];
+    static struct CMUnitTest models[NUM_MODEL_CASES];
+    for (unsigned i = 0; i < NUM_MODEL_CASES; i++) {
+        models[i] = (struct CMUnitTest){
+            .name = model_cases[i].name,
+            .test_func = is_the_models,
+            .initial_state = &model_cases[i],
+        };
+    }
     for (unsigned i = 0; i < NUM_FEATURE_CASES; i++) {
         features[i] = (struct CMUnitTest){
             .name = feature_cases[i].name,
@@ -362,7 +461,8 @@ static int run_rows(void)
             .initial_state = &known_cases[i],
         };
     }
-    return _cmocka_run_group_tests("features", features, NUM_FEATURE_CASES, NULL, NULL) +
+    return _cmocka_run_group_tests("models", models, NUM_MODEL_CASES, NULL, NULL) +
+           _cmocka_run_group_tests("features", features, NUM_FEATURE_CASES, NULL, NULL) +
            _cmocka_run_group_tests("known bits", known, NUM_KNOWN_CASES, NULL, NULL);
 }
 
@@ -383,6 +483,8 @@ int main(void)
         cmocka_unit_test(leaf_0xd_is_empty_without_xsave),
         cmocka_unit_test(leaf_0x14_describes_processor_trace),
         cmocka_unit_test(leaf_0x15_gives_the_tsc_frequency),
+        cmocka_unit_test(leaves_0xf_and_0x10_describe_the_shares_of_caches),
+        cmocka_unit_test(leaf_0x1c_is_empty_without_architectural_lbr),
         cmocka_unit_test(the_brand_string_ends_with_a_null),
         cmocka_unit_test(leaves_that_do_not_exist_answer_as_the_last_basic_one),
         cmocka_unit_test(reserved_leaves_in_range_answer_zero),

@@ -31,6 +31,11 @@ struct rule_case {
     uint64_t stored; // when accepted
     uint64_t cr0;
     enum vmx_feature lacks;
+    enum msr_slot with; // another MSR that holds with_value; slot 0, the TSC's: none
+    uint64_t with_value;
+    uint32_t apic_version;
+    uint8_t perfmon_version;
+    bool traces, x2apic;
     uint8_t max_phys_bits, linear_bits, gp_counters; // 0: as the generic profile
 };
 
@@ -60,6 +65,7 @@ static struct rule_case cases[] = {
     {"SENTER without SMX", FEATURE_CONTROL, 0, 0xFF00, GP, .lacks = VMX_FEATURE_SMX},
     {"VMX in SMX without SMX", FEATURE_CONTROL, 0, 0x2, GP, .lacks = VMX_FEATURE_SMX},
     {"SGX enable without SGX", FEATURE_CONTROL, 0, 0x40000, GP, .lacks = VMX_FEATURE_SGX},
+    {"LMCE without it", FEATURE_CONTROL, 0, 0x100000, GP, .lacks = VMX_FEATURE_LMCE},
     {"SGX launch control without it", FEATURE_CONTROL, 0, 0x20000, GP, .lacks = VMX_FEATURE_SGX_LC},
 
     {"EFER.LME, paging off", EFER, 0, 0x100, OK_AS(0x100)},
@@ -156,6 +162,123 @@ static struct rule_case cases[] = {
     {"RTIT_CTL: InjectPsbPmi without it", 0x570, 0, BIT(56), GP, .lacks = VMX_FEATURE_PT_PSB_PMI},
     {"RTIT_CTL: ranges without IP filter", 0x570, 0, BIT(32), GP,
      .lacks = VMX_FEATURE_PT_IP_FILTER},
+    {"STIBP without it", 0x48, 0, 0x2, GP, .lacks = VMX_FEATURE_STIBP},
+    {"SSBD without it", 0x48, 0, 0x4, GP, .lacks = VMX_FEATURE_SSBD},
+    {"IPRED_DIS without it", 0x48, 0, 0x8, GP, .lacks = VMX_FEATURE_IPRED_CTRL},
+    {"RRSBA_DIS without it", 0x48, 0, 0x20, GP, .lacks = VMX_FEATURE_RRSBA_CTRL},
+    {"PSFD without it", 0x48, 0, 0x80, GP, .lacks = VMX_FEATURE_PSFD},
+    {"DDPD_U without it", 0x48, 0, 0x100, GP, .lacks = VMX_FEATURE_DDPD_U},
+    {"BHI_DIS_S without it", 0x48, 0, 0x400, GP, .lacks = VMX_FEATURE_BHI_CTRL},
+    {"SGX key hash while FEATURE_CONTROL is open", 0x8C, 0, 0x1, GP},
+    {"split-lock detection without it", 0x33, 0, BIT(29), GP,
+     .lacks = VMX_FEATURE_SPLIT_LOCK_DISABLE},
+    {"UC-lock disable without it", 0x33, 0, BIT(28), GP, .lacks = VMX_FEATURE_UC_LOCK_DISABLE},
+    {"GDS mitigation control without it", 0x123, 0, 0x10, GP, .lacks = VMX_FEATURE_GDS_CTRL},
+    {"RTM_ALLOW without RTM", 0x123, 0, 0x2, GP, .lacks = VMX_FEATURE_RTM},
+    {"FB_CLEAR_DIS without it", 0x123, 0, 0x8, GP, .lacks = VMX_FEATURE_FB_CLEAR_CTRL},
+    {"GDS lock holds its bits", 0x123, 0, 0x1, OK_AS(0x31), .with = MSR_SLOT_IA32_MCU_OPT_CTRL,
+     .with_value = 0x30},
+    {"a locked feature configuration", 0x13C, 0, 0x2, GP, .with = MSR_SLOT_MSR_FEATURE_CONFIG,
+     .with_value = 0x1},
+    {"a locked C-state control", 0xE2, 0, 0x2, GP, .with = MSR_SLOT_MSR_PKG_CST_CONFIG_CONTROL,
+     .with_value = 0x8000},
+    {"a locked debug interface", 0xC80, 0, 0x1, GP, .with = MSR_SLOT_IA32_DEBUG_INTERFACE,
+     .with_value = BIT(30)},
+    {"a locked TDP control", 0x64B, 0, 0x1, GP, .with = MSR_SLOT_MSR_CONFIG_TDP_CONTROL,
+     .with_value = BIT(31)},
+    {"a locked power limit", 0x610, 0, 0x1, GP, .with = MSR_SLOT_MSR_PKG_POWER_LIMIT,
+     .with_value = BIT(63)},
+    {"TME exclusion once TME is locked", 0x984, 0, 0x1000, GP, .with = MSR_SLOT_IA32_TME_ACTIVATE,
+     .with_value = 0x1},
+    {"TME exclusion at MAXPHYADDR", 0x984, 0, BIT(36), GP, .max_phys_bits = 36},
+    {"LMCE_S without LMCE", 0x17A, 0, 0x8, GP, .lacks = VMX_FEATURE_LMCE},
+    {"an empty cache mask", 0xC90, 0, 0, GP},
+    {"a cache mask with a hole", 0xC90, 0, 0x5, GP},
+    {"a cache mask without holes", 0xC90, 0, 0x3C, OK_AS(0x3C)},
+    {"a cache mask of the top bit", 0xC90, 0, 0x400, OK_AS(0x400)},
+
+    {"PMC extends the sign to 48 bits", 0xC1, 0, 0x80000000, OK_AS(0xFFFF80000000)},
+    {"PMC ignores bits 63:32", 0xC8, 0, 0xFFFFFFFF00000001, OK_AS(0x1)},
+    {"the fifth counter of four, itself", 0xC5, 0, 0, GP, .gp_counters = 4},
+    {"AnyThread in version 4", 0x186, 0, 0x200000, OK_AS(0x200000), .perfmon_version = 4},
+    {"AnyThread in version 3", 0x186, 0, 0x200000, OK_AS(0x200000), .perfmon_version = 3},
+    {"AnyThread in version 2", 0x186, 0, 0x200000, GP, .perfmon_version = 2},
+    {"AnyThread of a fixed counter in version 4", 0x38D, 0, 0x4000, OK_AS(0x4000),
+     .perfmon_version = 4},
+    {"IN_TX without RTM", 0x186, 0, BIT(32), GP, .lacks = VMX_FEATURE_RTM},
+    {"adaptive PEBS without it", 0x186, 0, BIT(34), GP, .lacks = VMX_FEATURE_PEBS_BASELINE},
+    {"adaptive PEBS of a fixed counter", 0x38D, 0, BIT(36), GP, .lacks = VMX_FEATURE_PEBS_BASELINE},
+    {"PEBS of a fixed counter without it", 0x3F1, 0, BIT(32), GP,
+     .lacks = VMX_FEATURE_PEBS_BASELINE},
+    {"perf metrics without them", 0x38F, 0, BIT(48), GP, .lacks = VMX_FEATURE_PERF_METRICS},
+    {"STATUS_SET in version 3", 0x391, 0, 0, GP, .perfmon_version = 3},
+    {"GLOBAL_CTRL freezes in version 3", 0x390, 0, BIT(58), GP, .perfmon_version = 3},
+    {"GLOBAL_STATUS in version 1", 0x390, 0, 0, GP, .perfmon_version = 1},
+    {"ToPA PMI without PT", 0x390, 0, BIT(55), GP, .lacks = VMX_FEATURE_PT},
+    {"ASCI without SGX", 0x390, 0, BIT(60), GP, .lacks = VMX_FEATURE_SGX},
+    {"DS overflow without DS", 0x390, 0, BIT(62), GP, .lacks = VMX_FEATURE_DS},
+
+    {"RTIT output base while tracing", 0x560, 0, 0, GP, .traces = true},
+    {"RTIT output mask while tracing", 0x561, 0, 0x7F, GP, .traces = true},
+    {"RTIT output mask is at least 127", 0x561, 0, BIT(32), OK_AS(BIT(32) | 0x7F)},
+    {"RTIT status while tracing", 0x571, 0, 0, GP, .traces = true},
+    {"RTIT status keeps its read-only bits", 0x571, 0, 0x17, OK_AS(0x12),
+     .with = MSR_SLOT_IA32_RTIT_STATUS, .with_value = 0x2},
+    {"RTIT CR3 match while tracing", 0x572, 0, 0, GP, .traces = true},
+    {"RTIT range while tracing", 0x580, 0, 0, GP, .traces = true},
+    {"RTIT range in the hole", 0x583, 0, 0x0000800000000000, GP, .linear_bits = 48},
+    {"RTIT output base at MAXPHYADDR", 0x560, 0, BIT(39), GP, .max_phys_bits = 39},
+    {"LBR CPL filter without it", 0x14CE, 0, 0x2, GP, .lacks = VMX_FEATURE_LBR_CPL_FILTER},
+    {"LBR call stack without it", 0x14CE, 0, 0x8, GP, .lacks = VMX_FEATURE_LBR_CALL_STACK},
+    {"LBR branch filter without it", 0x14CE, 0, 0x10000, GP,
+     .lacks = VMX_FEATURE_LBR_BRANCH_FILTER},
+    {"LBR depth 24", 0x14CF, 0, 24, OK_AS(24)},
+    {"LBR depth 20", 0x14CF, 0, 20, GP},
+    {"LBR depth 40", 0x14CF, 0, 40, GP},
+    {"LBR depth 0", 0x14CF, 0, 0, GP},
+    {"the last entry within the depth", 0x150F, 0, 1, OK_AS(1), .with = MSR_SLOT_IA32_LBR_DEPTH,
+     .with_value = 16},
+    {"the first entry beyond the depth", 0x1510, 0, 1, GP, .with = MSR_SLOT_IA32_LBR_DEPTH,
+     .with_value = 16},
+
+    {"fine clock modulation without it", 0x19A, 0, 0x11, GP, .lacks = VMX_FEATURE_ECMD},
+    {"power-limit interrupt without it", 0x19B, 0, BIT(24), GP, .lacks = VMX_FEATURE_PLN},
+    {"thermal interrupt 25 without it", 0x1B2, 0, BIT(25), GP,
+     .lacks = VMX_FEATURE_THERM_INTERRUPT_25},
+    {"a thermal log is cleared by 0", 0x19C, 0, 0, OK_AS(0x88460001),
+     .with = MSR_SLOT_IA32_THERM_STATUS, .with_value = 0x88460003},
+    {"a thermal log is kept by 1", 0x19C, 0, 0x2, OK_AS(0x88460003),
+     .with = MSR_SLOT_IA32_THERM_STATUS, .with_value = 0x8846000B},
+    {"the temperature target keeps its target", 0x1A2, 0, 0x1FF0000, OK_AS(0x1640000)},
+    {"turbo ratios that cannot be programmed", 0x1AD, 0, 0x1C, GP,
+     .with = MSR_SLOT_MSR_PLATFORM_INFO, .with_value = 0},
+    {"HWP stays enabled", 0x770, 0, 0, OK_AS(1), .with = MSR_SLOT_IA32_PM_ENABLE, .with_value = 1},
+    {"an HWP request before HWP is enabled", 0x774, 0, 0x8000FF01, GP},
+    {"an HWP request", 0x774, 0, 0x8000FF02, OK_AS(0x8000FF02), .with = MSR_SLOT_IA32_PM_ENABLE,
+     .with_value = 1},
+    {"an HWP preference without it", 0x774, 0, 0x80000000, GP, .lacks = VMX_FEATURE_HWP_PREFERENCE,
+     .with = MSR_SLOT_IA32_PM_ENABLE, .with_value = 1},
+    {"an HWP window without it", 0x774, 0, BIT(32), GP, .lacks = VMX_FEATURE_HWP_WINDOW,
+     .with = MSR_SLOT_IA32_PM_ENABLE, .with_value = 1},
+    {"HWP package control without it", 0x774, 0, BIT(42), GP, .lacks = VMX_FEATURE_HWP_PACKAGE,
+     .with = MSR_SLOT_IA32_PM_ENABLE, .with_value = 1},
+    {"HWP valid bits without them", 0x774, 0, BIT(63), GP, .lacks = VMX_FEATURE_HWP_FLEXIBLE,
+     .with = MSR_SLOT_IA32_PM_ENABLE, .with_value = 1},
+    {"Thread Director without it", 0x17D1, 0, 0x2, GP, .lacks = VMX_FEATURE_THREAD_DIRECTOR},
+
+    {"an x2APIC register in xAPIC mode", 0x80F, 0, 0xFF, GP},
+    {"the deadline in another timer mode", 0x6E0, 0, 123, OK_AS(0)},
+    {"an LVT entry while the APIC is off", 0x833, 0, 0xFE, OK_AS(0x100FE), .x2apic = true},
+    {"an LVT entry's read-only bits", 0x835, 0, 0x50FE, OK_AS(0xFE), .x2apic = true,
+     .with = MSR_SLOT_IA32_X2APIC_SIVR, .with_value = 0x1FF},
+    {"two bits of timer mode", 0x832, 0, 0x600EF, GP, .x2apic = true},
+    {"TSC-deadline mode without it", 0x832, 0, 0x400EF, GP, .x2apic = true,
+     .lacks = VMX_FEATURE_TSC_DEADLINE},
+    {"TSC-deadline mode", 0x832, 0, 0x400EF, OK_AS(0x500EF), .x2apic = true},
+    {"the initial count in TSC-deadline mode", 0x838, 0, 7, OK_AS(0), .x2apic = true,
+     .with = MSR_SLOT_IA32_X2APIC_LVT_TIMER, .with_value = 0x400EF},
+    {"EOI messages without them", 0x80F, 0, 0x10FF, GP, .x2apic = true},
+    {"EOI messages", 0x80F, 0, 0x10FF, OK_AS(0x10FF), .x2apic = true, .apic_version = 0x1060015},
 };
 
 enum { NUM_CASES = sizeof(cases) / sizeof(cases[0]) };
@@ -168,6 +291,9 @@ static struct vmx_profile profile_of(const struct rule_case *row)
     }
     profile.max_phys_bits = row->max_phys_bits != 0 ? row->max_phys_bits : profile.max_phys_bits;
     profile.linear_bits = row->linear_bits != 0 ? row->linear_bits : profile.linear_bits;
+    profile.perfmon_version =
+        row->perfmon_version != 0 ? row->perfmon_version : profile.perfmon_version;
+    profile.apic_version = row->apic_version != 0 ? row->apic_version : profile.apic_version;
     profile.num_gp_counters = row->gp_counters != 0 ? row->gp_counters : profile.num_gp_counters;
     return profile;
 }
@@ -204,6 +330,15 @@ static void follows_the_rule(void **state)
     struct vmx_cpu cpu;
     vmx_cpu_reset(&cpu, &profile);
     place(&cpu, row->index, row->old);
+    if (row->with != 0) {
+        cpu.msr[row->with] = row->with_value;
+    }
+    if (row->traces) {
+        cpu.vmcs.field[VMCS_GUEST_IA32_RTIT_CTL] = 0x2501;
+    }
+    if (row->x2apic) {
+        cpu.msr[MSR_SLOT_IA32_APIC_BASE] |= 0x400;
+    }
     if (row->cr0 != 0) {
         cpu.vmcs.field[VMCS_GUEST_CR0] = row->cr0;
     }
@@ -249,8 +384,200 @@ static void the_debuggers_efer_obeys_the_guests_paging(void **state)
     assert_int_equal(0x500, cpu.vmcs.field[VMCS_GUEST_IA32_EFER]);
 }
 
+static void pmc_and_a_pmc_are_one_counter(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_write(&cpu, 0x4C3, 0x923456789ABC, MSR_OK);
+    assert_int_equal(0x923456789ABC, read_msr(&cpu, 0xC3));
+    assert_write(&cpu, 0xC3, 5, MSR_OK);
+    assert_int_equal(5, read_msr(&cpu, 0x4C3));
+    assert_int_equal(0, read_msr(&cpu, 0x4C2));
+}
+
+static void the_overflow_status_is_set_and_reset(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_write(&cpu, 0x391, BIT(32) | 0x5, MSR_OK);
+    assert_int_equal(BIT(32) | 0x5, read_msr(&cpu, 0x38E));
+    assert_write(&cpu, 0x390, BIT(32) | 0x1, MSR_OK);
+    assert_int_equal(0x4, read_msr(&cpu, 0x38E));
+    assert_int_equal(0, read_msr(&cpu, 0x390));
+    assert_int_equal(0, read_msr(&cpu, 0x391));
+}
+
+static void counters_in_use_are_those_programmed(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_write(&cpu, 0x188, 0x4300C0, MSR_OK);
+    assert_write(&cpu, 0x38D, 0x20, MSR_OK);
+    assert_int_equal(BIT(33) | 0x4, read_msr(&cpu, 0x392));
+    assert_write(&cpu, 0x188, 0x5300C0, MSR_OK);
+    assert_int_equal(BIT(63) | BIT(33) | 0x4, read_msr(&cpu, 0x392));
+    assert_write(&cpu, 0x188, 0, MSR_OK);
+    assert_write(&cpu, 0x38D, 0x80, MSR_OK);
+    assert_int_equal(BIT(63), read_msr(&cpu, 0x392));
+}
+
+static void a_new_depth_clears_the_records(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_write(&cpu, 0x1503, 0x401000, MSR_OK);
+    assert_write(&cpu, 0x14CF, 16, MSR_OK);
+    assert_int_equal(0, read_msr(&cpu, 0x1503));
+}
+
+static void the_x2apic_registers_follow_the_processor(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    vmx_cpu_place(&cpu, 0x25, 64);
+    assert_write(&cpu, APIC_BASE, 0xFEE00C00, MSR_OK);
+    assert_int_equal(0x25, read_msr(&cpu, 0x802));
+    assert_int_equal(0x20020, read_msr(&cpu, 0x80D));
+    assert_write(&cpu, 0x808, 0x35, MSR_OK);
+    assert_int_equal(3, cpu.cr8);
+    assert_int_equal(0x35, read_msr(&cpu, 0x808));
+    cpu.cr8 = 7;
+    assert_int_equal(0x70, read_msr(&cpu, 0x808));
+    assert_int_equal(0x70, read_msr(&cpu, 0x80A));
+}
+
+static void turning_the_apic_off_masks_its_entries(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_write(&cpu, APIC_BASE, 0xFEE00D00, MSR_OK);
+    assert_write(&cpu, 0x80F, 0x1FF, MSR_OK);
+    assert_write(&cpu, 0x832, 0xEF, MSR_OK);
+    assert_write(&cpu, 0x82F, 0xF2, MSR_OK);
+    assert_int_equal(0xEF, read_msr(&cpu, 0x832));
+    assert_write(&cpu, 0x80F, 0xFF, MSR_OK);
+    assert_int_equal(0x100EF, read_msr(&cpu, 0x832));
+    assert_int_equal(0x100F2, read_msr(&cpu, 0x82F));
+}
+
+static void the_deadline_reads_as_0_in_another_mode(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_write(&cpu, APIC_BASE, 0xFEE00D00, MSR_OK);
+    assert_write(&cpu, 0x832, 0x400EF, MSR_OK);
+    assert_write(&cpu, 0x6E0, 123, MSR_OK);
+    assert_int_equal(123, read_msr(&cpu, 0x6E0));
+    assert_write(&cpu, 0x832, 0x200EF, MSR_OK);
+    assert_int_equal(0, read_msr(&cpu, 0x6E0));
+}
+
+static void the_inventory_number_shows_when_enabled(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    uint64_t value = 0;
+    assert_int_equal(MSR_GP, msr_read(&cpu, MSR_GUEST, 0x4F, &value));
+    assert_write(&cpu, 0x4E, 0x2, MSR_OK);
+    assert_int_equal(MSR_OK, msr_read(&cpu, MSR_GUEST, 0x4F, &value));
+    assert_write(&cpu, 0x4E, 0x3, MSR_OK);
+    assert_write(&cpu, 0x4E, 0x0, MSR_GP);
+}
+
+static void hwp_registers_show_when_enabled(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    uint64_t value = 0;
+    assert_int_equal(MSR_GP, msr_read(&cpu, MSR_GUEST, 0x771, &value));
+    assert_int_equal(MSR_GP, msr_read(&cpu, MSR_GUEST, 0x774, &value));
+    assert_write(&cpu, 0x770, 1, MSR_OK);
+    assert_int_equal(MSR_OK, msr_read(&cpu, MSR_GUEST, 0x771, &value));
+    assert_int_equal(MSR_OK, msr_read(&cpu, MSR_GUEST, 0x774, &value));
+}
+
+static void the_packages_registers_are_copied(void **state)
+{
+    (void)state;
+    struct vmx_cpu first = generic_cpu();
+    struct vmx_cpu second = generic_cpu();
+    struct vmx_cpu want = second;
+    assert_true(msr_is_packages(0x610));
+    assert_false(msr_is_packages(0x1B0));
+    assert_false(msr_is_packages(0x999));
+    assert_write(&first, 0x610, 0x8080, MSR_OK);
+    assert_write(&first, 0x1B0, 0xF, MSR_OK);
+    msr_copy_package(&second, &first, 0x1B0);
+    assert_cpu_equal(&want, &second);
+    msr_copy_package(&second, &first, 0x610);
+    assert_int_equal(0x8080, read_msr(&second, 0x610));
+}
+
+static const struct msr_override overrides[] = {
+    {.index = 0x10, .effects = MSR_OVERRIDE_READ_GP},
+    {.index = 0x174, .effects = MSR_OVERRIDE_WRITE_GP},
+    {.index = 0x277, .effects = MSR_OVERRIDE_READ_GP | MSR_OVERRIDE_WRITE_GP},
+    {.index = 0x80F, .effects = MSR_OVERRIDE_FIXED, .value = 0x1FF},
+    {.index = 0x999, .effects = MSR_OVERRIDE_FIXED, .value = 42},
+    {.index = 0xC0010000, .effects = MSR_OVERRIDE_FIXED | MSR_OVERRIDE_WRITE_GP, .value = 7},
+};
+
+static struct override_case {
+    const char *name;
+    uint32_t index;
+    enum msr_result read, write;
+    uint64_t value; // read after a write of 8
+} override_cases[] = {
+    {"a read that faults", 0x10, MSR_GP, MSR_OK, 0},
+    {"a write that faults", 0x174, MSR_OK, MSR_GP, 0},
+    {"both fault", 0x277, MSR_GP, MSR_GP, 0},
+    {"a fixed value without a row", 0x999, MSR_OK, MSR_OK, 42},
+    {"a fixed value that faults when written", 0xC0010000, MSR_OK, MSR_GP, 7},
+    {"a fixed value of the APIC's", 0x80F, MSR_OK, MSR_OK, 0x1FF},
+    {"no override", 0x175, MSR_OK, MSR_OK, 8},
+    {"no override and no row", 0x998, MSR_GP, MSR_GP, 0},
+    {"beyond the last override", 0xFFFFFFFF, MSR_GP, MSR_GP, 0},
+};
+
+enum { NUM_OVERRIDE_CASES = sizeof(override_cases) / sizeof(override_cases[0]) };
+
+static void acts_as_overridden(void **state)
+{
+    const struct override_case *row = *state;
+    for (enum msr_agent agent = MSR_DEBUGGER; agent <= MSR_GUEST; agent++) {
+        struct vmx_cpu cpu = generic_cpu();
+        vmx_cpu_override(&cpu, overrides, sizeof(overrides) / sizeof(overrides[0]));
+        uint64_t value = 0;
+        assert_int_equal(row->write, msr_write(&cpu, agent, row->index, 8));
+        assert_int_equal(row->read, msr_read(&cpu, agent, row->index, &value));
+        assert_int_equal(row->read == MSR_OK ? row->value : 0, value);
+    }
+}
+
+static void the_apic_serves_what_is_not_overridden(void **state)
+{
+    (void)state;
+    struct vmx_cpu cpu = generic_cpu();
+    assert_true(msr_is_apics(&cpu, 0x80F));
+    assert_true(msr_is_apics(&cpu, 0x6E0));
+    assert_false(msr_is_apics(&cpu, 0x10));
+    assert_false(msr_is_apics(&cpu, 0x8FF));
+    vmx_cpu_override(&cpu, overrides, sizeof(overrides) / sizeof(overrides[0]));
+    assert_false(msr_is_apics(&cpu, 0x80F));
+    vmx_cpu_reset(&cpu, &vmx_profile_generic);
+    assert_true(msr_is_apics(&cpu, 0x80F));
+}
+
 int main(void)
 {
+    static struct CMUnitTest override_tests[NUM_OVERRIDE_CASES];
+    for (unsigned i = 0; i < NUM_OVERRIDE_CASES; i++) {
+        override_tests[i] = (struct CMUnitTest){
+            .name = override_cases[i].name,
+            .test_func = acts_as_overridden,
+            .initial_state = &override_cases[i],
+        };
+    }
     static struct CMUnitTest rows[NUM_CASES];
     for (unsigned i = 0; i < NUM_CASES; i++) {
         rows[i] = (struct CMUnitTest){
@@ -263,7 +590,20 @@ int main(void)
         cmocka_unit_test(tsc_and_tsc_adjust_move_together),
         cmocka_unit_test(xd_disable_takes_nxe_away),
         cmocka_unit_test(the_debuggers_efer_obeys_the_guests_paging),
+        cmocka_unit_test(pmc_and_a_pmc_are_one_counter),
+        cmocka_unit_test(the_overflow_status_is_set_and_reset),
+        cmocka_unit_test(counters_in_use_are_those_programmed),
+        cmocka_unit_test(a_new_depth_clears_the_records),
+        cmocka_unit_test(the_x2apic_registers_follow_the_processor),
+        cmocka_unit_test(turning_the_apic_off_masks_its_entries),
+        cmocka_unit_test(the_deadline_reads_as_0_in_another_mode),
+        cmocka_unit_test(the_inventory_number_shows_when_enabled),
+        cmocka_unit_test(hwp_registers_show_when_enabled),
+        cmocka_unit_test(the_packages_registers_are_copied),
+        cmocka_unit_test(the_apic_serves_what_is_not_overridden),
     };
-    return _cmocka_run_group_tests("msr rules", rows, NUM_CASES, NULL, NULL) +
+    return _cmocka_run_group_tests("msr overrides", override_tests, NUM_OVERRIDE_CASES, NULL,
+                                   NULL) +
+           _cmocka_run_group_tests("msr rules", rows, NUM_CASES, NULL, NULL) +
            cmocka_run_group_tests_name("msr rules, in sequence", tests, NULL, NULL);
 }

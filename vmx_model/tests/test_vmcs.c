@@ -12,7 +12,7 @@ static const struct {
     {0x0800, 0x0814},                   // 16-bit guest
     {0x0C00, 0x0C0C},                   // 16-bit host
     {0x2000, 0x2044}, {0x204A, 0x204C}, // 64-bit control
-    {0x2400, 0x2400},                   // 64-bit read-only
+    {0x2400, 0x2402},                   // 64-bit read-only
     {0x2800, 0x2818},                   // 64-bit guest
     {0x2C00, 0x2C06},                   // 64-bit host
     {0x4000, 0x4024},                   // 32-bit control
@@ -170,6 +170,7 @@ static struct field_case {
     {"HOST_TR_SELECTOR", 0x0C0C, VMCS_HOST_TR_SELECTOR, VMX_FEATURE_ALWAYS},
     {"EPT_POINTER", 0x201A, VMCS_EPT_POINTER, VMX_FEATURE_EN_EPT},
     {"GUEST_PHYSICAL_ADDRESS", 0x2400, VMCS_GUEST_PHYSICAL_ADDRESS, VMX_FEATURE_EN_EPT},
+    {"MSR_DATA", 0x2402, VMCS_MSR_DATA, VMX_FEATURE_EN_MSR_LISTS},
     {"VMCS_LINK_POINTER", 0x2800, VMCS_VMCS_LINK_POINTER, VMX_FEATURE_ALWAYS},
     {"GUEST_IA32_DEBUGCTL", 0x2802, VMCS_GUEST_IA32_DEBUGCTL, VMX_FEATURE_ALWAYS},
     {"GUEST_IA32_PAT", 0x2804, VMCS_GUEST_IA32_PAT, VMX_FEATURE_PAT},

@@ -30,10 +30,23 @@ enum vmx_gpr {
 
 // MSR_SLOT_IA32_LSTAR and the like: places in vmx_cpu.msr.
 enum msr_slot {
-#define MSR(name, index, reset, writable, rule, debugger_home, guest_home, feature, cite)          \
+#define MSR(name, index, reset, writable, rule, debugger, guest, feature, bank, number, cite)      \
     MSR_SLOT_##name,
 #include "vmx_model/msrs.def"
     MSR_NUM_SLOTS
+};
+
+// What a machine makes of one MSR number, whatever the table and the profile say of it.
+enum {
+    MSR_OVERRIDE_READ_GP = 1,  // RDMSR is #GP
+    MSR_OVERRIDE_WRITE_GP = 2, // WRMSR is #GP
+    MSR_OVERRIDE_FIXED = 4,    // RDMSR gives `value`; WRMSR is accepted and dropped
+};
+
+struct msr_override {
+    uint32_t index;
+    uint32_t effects; // of MSR_OVERRIDE_X; what none of them decides is as without the override
+    uint64_t value;
 };
 
 // A plain value: a snapshot is an assignment, equality is member by member (or memcmp between
@@ -43,6 +56,8 @@ enum msr_slot {
 // guest-state area of the VMCS; the rest is beside it.
 struct vmx_cpu {
     const struct vmx_profile *profile;
+    const struct msr_override *overrides; // in ascending order of their numbers
+    uint32_t num_overrides;
     struct vmcs vmcs;
     uint64_t gpr[VMX_NUM_GPRS]; // [4] stays 0
     uint64_t cr2;
@@ -52,7 +67,7 @@ struct vmx_cpu {
     uint64_t dr6;
     uint64_t tsc;                // the host's; the guest's adds TSC_OFFSET
     uint64_t feature_control;    // the guest's shadow of IA32_FEATURE_CONTROL
-    uint64_t msr[MSR_NUM_SLOTS]; // those whose home is SHARED
+    uint64_t msr[MSR_NUM_SLOTS]; // those whose home is beside the VMCS
     uint32_t pkru;
     uint32_t apic_id;
     uint32_t num_cpus; // of the machine, for CPUID's topology
@@ -67,7 +82,12 @@ void vmx_cpu_reset(struct vmx_cpu *cpu, const struct vmx_profile *profile);
 // IA32_APIC_BASE, which only number 0 has. index < num_cpus.
 void vmx_cpu_place(struct vmx_cpu *cpu, uint32_t index, uint32_t num_cpus);
 
-// Whether everything but the profile's address is equal.
+// Makes the MSRs of `overrides` act as it says, for the debugger and the guest. The table is in
+// strictly ascending order of the numbers and outlives the CPU; RESET forgets it.
+void vmx_cpu_override(struct vmx_cpu *cpu, const struct msr_override *overrides,
+                      uint32_t num_overrides);
+
+// Whether everything but the addresses of profile and overrides is equal.
 bool vmx_cpu_equal(const struct vmx_cpu *a, const struct vmx_cpu *b);
 
 #endif
