@@ -299,10 +299,18 @@ static uint64_t same_until_edge(unsigned linear_bits, uint64_t linear)
     return in_hole ? -half - linear : -linear;
 }
 
+// All bytes to 2^64: from 0 on a number that does not exist, and one less is as good.
+static uint64_t same_for_ever(uint64_t linear)
+{
+    return linear == 0 ? UINT64_MAX : -linear;
+}
+
 // Without paging, or when the address or the root is at fault: no entry is read.
 static bool answer_without_tables(const struct walker *w, struct mmu_walk *out)
 {
-    out->contiguous = same_until_edge(w->geometry->linear_bits, w->linear);
+    out->contiguous = out->fault == MMU_FAULT_ROOT
+                          ? same_for_ever(w->linear)
+                          : same_until_edge(w->geometry->linear_bits, w->linear);
     out->valid = out->fault == MMU_FAULT_NONE;
     out->writable = out->valid;
     out->user = out->valid;
@@ -368,7 +376,7 @@ static void answer_without_mode(uint64_t linear, struct mmu_walk *out)
     memset(out, 0, offsetof(struct mmu_walk, entries));
     out->last_valid_entry = MMU_NO_ENTRY;
     out->fault = MMU_FAULT_MODE;
-    out->contiguous = linear == 0 ? UINT64_MAX : -linear;
+    out->contiguous = same_for_ever(linear);
 }
 
 bool walk_tables(const struct mmu_registers *registers, const struct mmu_memory *memory,
