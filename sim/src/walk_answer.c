@@ -87,8 +87,8 @@ static void print_contiguous(const struct walk_view *view, const char *label)
     char text[WALK_SIZE_TEXT];
     uint64_t contiguous = view->walk.contiguous;
     print_label(label);
-    if (contiguous == UINT64_MAX) { // from 0 on; the number of all bytes does not fit
-        printf("all there is\n");
+    if (contiguous == UINT64_MAX) { // stands for 2^64
+        printf("every address\n");
         return;
     }
     printf("%s from here on, up to 0x%016" PRIx64 "\n", walk_size_text(contiguous, text),
