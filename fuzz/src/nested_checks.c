@@ -118,6 +118,22 @@ static void check_access(struct walk_world *world, struct nested *nested, bool f
     }
 }
 
+// PDPTEs that are loaded are those that stand where the second stage puts the root.
+static void check_load(struct walk_world *world, struct nested *nested)
+{
+    uint64_t pdptes[4] = {0};
+    uint64_t host_phys = 0;
+    uint64_t held = 0;
+    bool loaded = nested_load_pdptes(&world->registers, nested, pdptes);
+    FUZZ_REQUIRE(!loaded || !nested->stopped);
+    for (uint64_t i = 0; loaded && i < 4; i++) {
+        uint64_t guest_phys = (world->registers.cr3 & UINT64_C(0xFFFFFFE0)) + 8 * i;
+        FUZZ_REQUIRE(translate(world, nested->ept, guest_phys, &host_phys));
+        FUZZ_REQUIRE(sparse_memory_get(&world->memory, host_phys, 8, &held));
+        FUZZ_REQUIRE(held == pdptes[i]);
+    }
+}
+
 void check_nested(struct walk_world *world)
 {
     const struct ept_registers ept = {
@@ -140,4 +156,5 @@ void check_nested(struct walk_world *world)
         found = nested_locate(&world->registers, &nested, world->linear, &walk);
     }
     check_access(world, &nested, found, &walk);
+    check_load(world, &nested);
 }

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "arithmetic.h"
 #include "little_endian.h"
 
 enum {
@@ -17,26 +18,14 @@ enum {
     PAGE_SHIFT = 12,
     INDEX_BITS = 9,
     WIDTH = PAGE_SHIFT + EPT_LEVELS * INDEX_BITS, // of a guest-physical address
-    MIN_PHYS_BITS = 36,
-    MAX_PHYS_BITS = 52,
-    TYPE_SHIFT = 3, // of the memory type in a page's entry
+    TYPE_SHIFT = 3,                               // of the memory type in a page's entry
     TYPE_UC = 0,
     TYPE_WB = 6,
 };
 
-// Bits high down to low; none when low is above high.
-static uint64_t bit_range(unsigned high, unsigned low)
-{
-    return (~UINT64_C(0) >> (63 - high)) & (~UINT64_C(0) << low);
-}
-
 static unsigned phys_bits_of(const struct ept_registers *registers)
 {
-    unsigned phys_bits = registers->max_phys_bits;
-    if (phys_bits < MIN_PHYS_BITS) {
-        return MIN_PHYS_BITS;
-    }
-    return phys_bits > MAX_PHYS_BITS ? MAX_PHYS_BITS : phys_bits;
+    return phys_bits_from(registers->max_phys_bits);
 }
 
 static bool can(const struct ept_registers *registers, uint64_t capability)

@@ -3,6 +3,7 @@
 // Checking", except that type, DPL and RPL do not bind a debugger.
 #include "mmu_model/segment.h"
 
+#include "arithmetic.h"
 #include "little_endian.h"
 #include "segment_rules.h"
 
@@ -133,11 +134,6 @@ static enum segment_fault load_segment(const struct tables *tables, uint16_t sel
         return SEGMENT_FAULT_NOT_A_SEGMENT;
     }
     return (out->access & SEGMENT_ACCESS_P) != 0 ? SEGMENT_FAULT_NONE : SEGMENT_FAULT_NOT_PRESENT;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 static bool is_expand_down(uint32_t access)

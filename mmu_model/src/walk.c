@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "arithmetic.h"
 #include "little_endian.h"
 
 enum {
@@ -19,8 +20,6 @@ enum {
     LEVEL_PDPT = 3,
     PAGE_SHIFT = 12,
     PDPT_SHIFT = 30,
-    MIN_PHYS_BITS = 36,
-    MAX_PHYS_BITS = 52,
     PSE36_PHYS_BITS = 40, // what a 4 MiB page can address at most
 };
 
@@ -57,21 +56,6 @@ struct walker {
     unsigned phys_bits;
     unsigned levels, index_bits, entry_size;
 };
-
-// Bits high down to low; none when low is above high.
-static uint64_t bit_range(unsigned high, unsigned low)
-{
-    return (~UINT64_C(0) >> (63 - high)) & (~UINT64_C(0) << low);
-}
-
-static unsigned phys_bits_of(const struct mmu_registers *registers)
-{
-    unsigned phys_bits = registers->max_phys_bits;
-    if (phys_bits < MIN_PHYS_BITS) {
-        return MIN_PHYS_BITS;
-    }
-    return phys_bits > MAX_PHYS_BITS ? MAX_PHYS_BITS : phys_bits;
-}
 
 // SDM 3A, "Paging Modes and Control Bits".
 bool mmu_mode_of(const struct mmu_registers *registers, enum mmu_mode *out_mode)
@@ -328,7 +312,7 @@ static void prepare(const struct mmu_registers *registers, enum pdpte_source sou
     bool nxe = (registers->efer & MMU_EFER_NXE) != 0;
     bool pse = has_nx || (registers->cr4 & MMU_CR4_PSE) != 0;
     bool loaded = source == PDPTES_AS_LOADED && registers->pdptes_loaded;
-    w->phys_bits = phys_bits_of(registers);
+    w->phys_bits = phys_bits_from(registers->max_phys_bits);
     uint64_t phys_mask = (UINT64_C(1) << w->phys_bits) - 1;
     w->geometry = geometry;
     w->levels = geometry->levels;
@@ -391,11 +375,6 @@ bool walk_tables(const struct mmu_registers *registers, const struct mmu_memory 
         note_rights(&w, out);
     }
     return out->valid;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 static void add_run(uint64_t guest_phys, uint64_t len, struct mmu_runs *out)
@@ -475,7 +454,7 @@ enum mmu_fault mmu_locate_runs(const struct mmu_registers *registers,
 bool mmu_load_pdptes(const struct mmu_registers *registers, const struct mmu_memory *memory,
                      uint64_t out[4])
 {
-    uint64_t reserved = pae_pdpte_reserved_bits(phys_bits_of(registers));
+    uint64_t reserved = pae_pdpte_reserved_bits(phys_bits_from(registers->max_phys_bits));
     uint64_t table_phys = registers->cr3 & geometries[MMU_MODE_PAE].root_mask;
     uint8_t bytes[4 * 8];
     uint64_t loaded[4];

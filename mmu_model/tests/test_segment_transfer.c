@@ -57,6 +57,7 @@ enum {
 #define GATED(bytes)       .gated = true, .width = (bytes)
 #define INNER(selector, pointer, num)                                                              \
     .ss = (selector), .sp = (pointer), .inner = true, .params = (num)
+#define AT_4_GIB         UINT64_C(0x100000000)
 #define IDT_CODE(vector) ((vector)*8u + 2)
 
 enum way {
@@ -93,6 +94,7 @@ struct transfer_case {
     uint32_t tss_limit; // 0: 0x67
     bool tss16;
     uint32_t idt_limit; // 0: IDT_LIMIT
+    uint64_t shift;     // of the bases of TSS and IDT: where nothing but zeros is
     uint64_t unreadable;
 };
 
@@ -165,6 +167,8 @@ static struct transfer_case transfers[] = {
      CALL32(0, CODE64_1, 0), GOES(CODE64_1 | 1, 0), GATED(4), INNER(STACK1 | 1, ESP1, 0)},
     {"a TSS that ends with SS0", PROT32, 3, CALL, {GATE, 0}, CALL32(0, CODE, 0), .tss_limit = 9,
      GOES(CODE, 0), GATED(4), INNER(STACK, ESP0, 0)},
+    {"a TSS at 4 GiB wraps outside IA-32e mode", PROT32, 3, CALL, {GATE, 0}, CALL32(0, CODE, 0),
+     .shift = AT_4_GIB, GOES(CODE, 0), GATED(4), INNER(STACK, ESP0, 0)},
     {"a TSS that ends before SS0", PROT32, 3, CALL, {GATE, 0}, CALL32(0, CODE, 0), .tss_limit = 8,
      RAISES(TS, RIG_TR)},
     {"a TSS of 16 bits that ends before SS0", PROT16, 3, CALL, {GATE, 0}, CALL16(0, CODE, 0),
@@ -255,6 +259,10 @@ static struct transfer_case transfers[] = {
      .idt_limit = 0x2E, RAISES(GP, IDT_CODE(VECTOR))},
     {"an IDT that cannot be read", PROT32, 0, INT, TRAP32(CODE, 1), .unreadable = RIG_IDT + 16,
      UNREAD},
+    {"an IDT at 4 GiB wraps outside IA-32e mode", PROT32, 0, INT, TRAP32(CODE, 1),
+     .shift = AT_4_GIB, GOES(CODE, 1), GATED(4)},
+    {"an IDT at 4 GiB does not wrap in compatibility mode", LONG32, 0, INT, TRAP32(CODE64, 1),
+     .shift = AT_4_GIB, RAISES(GP, IDT_CODE(VECTOR))},
     {"outside IA-32e mode a gate has no upper half", PROT32, 0, INT, TRAP32(CODE, 1),
      .unreadable = RIG_IDT + 24, GOES(CODE, 1), GATED(4)},
     {"an IDT of IA-32e mode whose upper half cannot be read", LONG64, 0, INT, TRAP32(CODE64, 1),
@@ -318,6 +326,7 @@ static void put_tss(struct segment_rig *rig, const struct transfer_case *c)
     uint16_t ss = c->tss_ss != 0 ? c->tss_ss : (uint16_t)STACK;
     uint64_t rsp0 = c->rsp0 != 0 ? c->rsp0 : (uint64_t)ESP0;
     rig->cpu.tr.access = c->tss16 ? 0x83 : 0x8B;
+    rig->cpu.tr.base += c->shift;
     rig->cpu.tr.limit = c->tss_limit != 0 ? c->tss_limit : 0x67;
     if (c->tss16) {
         rig_put(rig, RIG_TSS + 2, rsp0, 2);
@@ -359,7 +368,7 @@ static struct segment_answer transfer(struct segment_rig *rig, const struct tran
     struct segment_interrupt interrupt = {
         .vector = VECTOR,
         .software = c->way == INT,
-        .idt_base = RIG_IDT,
+        .idt_base = RIG_IDT + c->shift,
         .idt_limit = c->idt_limit != 0 ? c->idt_limit : (uint32_t)IDT_LIMIT,
     };
     rig->cpu.external = c->way == EXTERNAL;

@@ -10,6 +10,7 @@ extern const uint8_t long64_image[LONG64_IMAGE_SIZE];
 
 static const struct target_region regions[] = {
     {.kind = REGION_RAM, .base = 0, .size = LONG64_RAM_SIZE},
+    {.kind = REGION_PROTECTED, .base = LONG64_PROTECTED_PHYS, .size = LONG64_PROTECTED_SIZE},
 };
 
 static const struct target_load loads[] = {

@@ -87,6 +87,10 @@ static void print_contiguous(const struct walk_view *view, const char *label)
     char text[WALK_SIZE_TEXT];
     uint64_t contiguous = view->walk.contiguous;
     print_label(label);
+    if (contiguous == UINT64_MAX) { // stands for 2^64
+        printf("every address\n");
+        return;
+    }
     printf("%s from here on, up to 0x%016" PRIx64 "\n", walk_size_text(contiguous, text),
            view->linear + contiguous - 1);
 }

@@ -25,9 +25,13 @@
 
 static uint8_t ram[LONG64_RAM_SIZE];
 
-static bool read_ram(void *context, uint64_t guest_phys, void *buffer, size_t len)
+static bool read_memory(void *context, uint64_t guest_phys, void *buffer, size_t len)
 {
     (void)context;
+    if (guest_phys >= LONG64_PROTECTED_PHYS &&
+        guest_phys < LONG64_PROTECTED_PHYS + LONG64_PROTECTED_SIZE) {
+        return false;
+    }
     memset(buffer, 0xFF, len);
     if (guest_phys < sizeof(ram)) {
         size_t rest = sizeof(ram) - guest_phys;
@@ -36,7 +40,7 @@ static bool read_ram(void *context, uint64_t guest_phys, void *buffer, size_t le
     return true;
 }
 
-static const struct mmu_memory memory = {.read = read_ram};
+static const struct mmu_memory memory = {.read = read_memory};
 
 static const struct mmu_registers registers = {
     .cr0 = LONG64_CR0,
@@ -96,6 +100,7 @@ static struct range ranges[] = {
     {"the alias", LONG64_ALIAS, KIB_4, LONG64_RUN_PHYS, KIB_4, "RW"},
     {"the user page", LONG64_USER_PAGE, KIB_4, LONG64_READ_ONLY_PHYS, KIB_4, "RU"},
     {"beyond RAM", LONG64_BEYOND_RAM, KIB_4, LONG64_BEYOND_RAM_PHYS, KIB_4, "RW"},
+    {"protected memory", LONG64_PROTECTED, KIB_4, LONG64_PROTECTED_PHYS, KIB_4, "RW"},
     {"before the 1 GiB hole", LONG64_1G_HOLE - MIB_2, MIB_2, LONG64_FREE, MIB_2, "RW"},
     {"the 1 GiB page", LONG64_1G_PAGE, GIB_1, 0, GIB_1, "RW"},
     {"before the 512 GiB hole", LONG64_512G_HOLE - MIB_2, MIB_2, LONG64_FREE, MIB_2, "RW"},
@@ -147,8 +152,9 @@ struct hole {
     bool after_a_page;
 };
 
-#define ABSENT   MMU_FAULT_NOT_PRESENT
-#define RESERVED MMU_FAULT_RESERVED_BIT
+#define ABSENT     MMU_FAULT_NOT_PRESENT
+#define RESERVED   MMU_FAULT_RESERVED_BIT
+#define UNREADABLE MMU_FAULT_UNREADABLE
 
 static struct hole holes[] = {
     {"the null page", 0, KIB_4, KIB_4, ABSENT, false},
@@ -157,13 +163,16 @@ static struct hole holes[] = {
     {"the reserved PDE", LONG64_RESERVED_PDE, MIB_2, MIB_2, RESERVED, true},
     {"the hole", LONG64_HOLE, LONG64_HOLE_SIZE, KIB_4, ABSENT, true},
     {"the reserved PTE", LONG64_RESERVED_PTE, KIB_4, KIB_4, RESERVED, true},
-    {"behind the run", 0xC0B000, 0x1F5000, KIB_4, ABSENT, true},
+    {"behind the run", 0xC0C000, 0x1F4000, KIB_4, ABSENT, true},
     {"behind the run's page table", 0xE00000, 0x3F000000, MIB_2, ABSENT, false},
     {"the 1 GiB hole", LONG64_1G_HOLE, 255 * GIB_1, GIB_1, ABSENT, true},
     {"the reserved PDPTE", LONG64_RESERVED_PDPTE, GIB_1, GIB_1, RESERVED, true},
     {"behind the reserved PDPTE", 0x4080000000, 253 * GIB_1, GIB_1, ABSENT, false},
     {"the 512 GiB hole", LONG64_512G_HOLE, 512 * GIB_1, 512 * GIB_1, ABSENT, true},
     {"the reserved PML4E", LONG64_RESERVED_PML4E, 512 * GIB_1, 512 * GIB_1, RESERVED, false},
+    {"the PML4E of a hidden table", LONG64_HIDDEN_PML4E, 512 * GIB_1, GIB_1, UNREADABLE, false},
+    {"the PML4E of an empty table", LONG64_EMPTY_PML4E, 512 * GIB_1, GIB_1, RESERVED, false},
+    {"behind the empty table", 0x28000000000, 512 * GIB_1, 512 * GIB_1, ABSENT, false},
     {"below the lower edge", LONG64_LOWER_EDGE - KIB_4, KIB_4, KIB_4, ABSENT, false},
     {"the gap", LONG64_NON_CANONICAL, KIB_4, KIB_4, MMU_FAULT_NON_CANONICAL, true},
     {"the gap's end", LONG64_HIGHER_EDGE - KIB_4, KIB_4, KIB_4, MMU_FAULT_NON_CANONICAL, false},

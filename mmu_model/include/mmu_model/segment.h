@@ -75,8 +75,7 @@ enum segment_fault {
 enum cpu_mode cpu_mode_of(uint64_t cr0, uint64_t efer, uint64_t rflags, uint32_t cs_access);
 
 // Which linear address does the selector and offset mean? Descriptors that are in no register are
-// read from the GDT or LDT through registers->cr3. *out is filled whatever the
-// answer is.
+// read from the GDT or LDT through registers->cr3. *out is filled whatever the answer is.
 enum segment_fault segment_to_linear(const struct segment_registers *segments,
                                      const struct mmu_registers *registers,
                                      const struct mmu_memory *memory, struct far_pointer at,

@@ -80,8 +80,8 @@ bool debuggee_is_busy(const struct debuggee_peer *peer);
 // True for a packet that must not wait behind a search: BreakIn.
 bool debuggee_is_urgent(const uint8_t *packet, size_t len);
 
-// Runs one slice of the search whose turn it is, and answers it when it ends. Returns true while any
-// search is left; then call again soon.
+// Runs one slice of the search whose turn it is, and answers it when it ends. Returns true while
+// any search is left; then call again soon.
 bool debuggee_continue(struct debuggee *debuggee);
 
 // Peer is gone: what it waits for is cancelled, and nothing is sent to it any more.

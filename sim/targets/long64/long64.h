@@ -141,6 +141,9 @@
 #define LONG64_USER_PAGE       LONG64_VALUE(0xC09000) // user, read-only; also LONG64_READ_ONLY_PHYS
 #define LONG64_BEYOND_RAM      LONG64_VALUE(0xC0A000) // mapped to empty space
 #define LONG64_BEYOND_RAM_PHYS LONG64_VALUE(0x2000000)
+#define LONG64_PROTECTED       LONG64_VALUE(0xC0B000) // mapped to the hypervisor's own memory
+#define LONG64_PROTECTED_PHYS  LONG64_VALUE(0xF0000000)
+#define LONG64_PROTECTED_SIZE  LONG64_VALUE(0x10000)
 
 // Bigger pages and bigger holes. Before each hole lies memory that can be written.
 #define LONG64_2M_PAGE        LONG64_VALUE(0x800000)   // LONG64_FREE once more
@@ -151,6 +154,8 @@
 #define LONG64_RESERVED_PDPTE LONG64_VALUE(0x4040000000) // 1 GiB behind it with a reserved bit
 #define LONG64_512G_HOLE      LONG64_VALUE(0x8000000000) // a PML4E not present
 #define LONG64_RESERVED_PML4E LONG64_VALUE(0x10000000000)
+#define LONG64_HIDDEN_PML4E   LONG64_VALUE(0x18000000000) // its PDPT is in protected memory
+#define LONG64_EMPTY_PML4E    LONG64_VALUE(0x20000000000) // its PDPT is in empty space: all ones
 
 // The pages on both sides of the non-canonical gap, and the last page of all.
 #define LONG64_LOWER_EDGE    LONG64_VALUE(0x00007FFFFFFFF000)
