@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "vmx_model/controls.h"
-
 static uint64_t word_at(const struct bench *bench, uint64_t address)
 {
     for (unsigned i = bench->num_words; i-- > 0;) {

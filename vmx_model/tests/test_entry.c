@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "vmx_model/controls.h"
-
 static void good_states_enter(void **state)
 {
     (void)state;
