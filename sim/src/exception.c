@@ -96,6 +96,8 @@ static bool escalate(struct delivery *now, const struct exception *second, uint6
     return true;
 }
 
+#define DR6_NO_RTM UINT64_C(0x10000) // the exception came outside an RTM region
+
 // SDM 3A, "Interrupt 1—Debug Exception (#DB)": the handler may use the debug registers.
 static void note_payload(struct cpu *cpu, const struct delivery *delivery)
 {
@@ -104,7 +106,7 @@ static void note_payload(struct cpu *cpu, const struct delivery *delivery)
         cpu->vmx.cr2 = delivery->exception.payload;
     }
     if (exception && delivery->exception.vector == VECTOR_DB) {
-        cpu->vmx.dr6 |= delivery->exception.payload;
+        cpu->vmx.dr6 |= delivery->exception.payload | DR6_NO_RTM;
         cpu_guest(cpu, DR7) &= ~DR7_GD;
     }
 }

@@ -24,8 +24,10 @@
 #define CR4_PCIDE UINT64_C(0x00020000)
 #define CR4_CET   UINT64_C(0x00800000)
 
-#define DR6_FIXED    UINT64_C(0xFFFF0FF0)
+#define DR6_ONES     UINT64_C(0xFFFF0FF0) // where no other bit can be written
 #define DR6_WRITABLE UINT64_C(0x0000E00F)
+#define DR6_BUS_LOCK UINT64_C(0x00000800)
+#define DR6_RTM      UINT64_C(0x00010000)
 #define DR7_FIXED    UINT64_C(0x00000400)
 #define DR7_WRITABLE UINT64_C(0xFFFF2BFF)
 #define CS_L         UINT64_C(0x2000)
@@ -146,13 +148,22 @@ void vmx_clts(struct vmx_cpu *cpu)
     vmx_guest_cr0_set(&cpu->vmcs, vmx_guest_cr0(&cpu->vmcs) & ~CR0_TS);
 }
 
-// SDM Vol. 3B, "Debug Registers": bits 63:32 are reserved and #GP, others are fixed.
+// SDM Vol. 3B, "Debug Status Register (DR6)": bits 63:32 are reserved and #GP, others are fixed.
+// The flags for bus locks and RTM regions, which are 1 where nothing happened, come with their
+// features.
 bool vmx_dr6_write(struct vmx_cpu *cpu, uint64_t value)
 {
     if (value >> 32 != 0) {
         return false;
     }
-    cpu->dr6 = (value & DR6_WRITABLE) | DR6_FIXED;
+    uint64_t writable = DR6_WRITABLE;
+    if (vmx_profile_has(cpu->profile, VMX_FEATURE_BUS_LOCK_DETECT)) {
+        writable |= DR6_BUS_LOCK;
+    }
+    if (vmx_profile_has(cpu->profile, VMX_FEATURE_RTM)) {
+        writable |= DR6_RTM;
+    }
+    cpu->dr6 = (value & writable) | (DR6_ONES & ~writable);
     return true;
 }
 

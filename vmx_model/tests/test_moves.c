@@ -106,7 +106,7 @@ static struct move_case cases[] = {
     {"CR8 of 16", CR8, 16, GP},
     {"CR8 bit 63", CR8, BIT(63), GP},
 
-    {"DR6 of 0", DR6, 0, .reads = 0xFFFF0FF0},
+    {"DR6 of 0", DR6, 0, .reads = 0xFFFE07F0},
     {"DR6 of ones", DR6, 0xFFFFFFFF, .reads = 0xFFFFEFFF},
     {"DR6 bit 32", DR6, BIT(32), GP},
     {"DR7 of 0", DR7, 0, .reads = 0x400},
@@ -210,6 +210,20 @@ static void each_bit_of_cr4_alone(void **state)
         bool allowed = (defined >> bit & 1) != 0 && BIT(bit) != LA57;
         assert_int_equal(vmx_cr4_write(&cpu, PAE | BIT(bit)), allowed);
     }
+}
+
+static void flags_of_dr6_come_with_their_features(void **state)
+{
+    (void)state;
+    struct vmx_profile profile = vmx_profile_generic;
+    struct vmx_cpu cpu = guest();
+    cpu.profile = &profile;
+    profile.feature[VMX_FEATURE_RTM] = false;
+    assert_true(vmx_dr6_write(&cpu, 0));
+    assert_int_equal(cpu.dr6, 0xFFFF07F0);
+    profile.feature[VMX_FEATURE_BUS_LOCK_DETECT] = false;
+    assert_true(vmx_dr6_write(&cpu, 0));
+    assert_int_equal(cpu.dr6, 0xFFFF0FF0);
 }
 
 static void paging_switches_long_mode(void **state)
@@ -328,6 +342,7 @@ int main(void)
 {
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(each_bit_of_cr4_alone),
+        cmocka_unit_test(flags_of_dr6_come_with_their_features),
         cmocka_unit_test(paging_switches_long_mode),
         cmocka_unit_test(what_vmx_operation_fixes_is_gp_where_the_guest_owns_it),
         cmocka_unit_test(a_mask_takes_each_bit_from_the_shadow),
