@@ -261,6 +261,17 @@ static void every_way_of_loading_bytes(void **state)
     target_file_free(target);
 }
 
+static void a_negative_number_is_its_twos_complement(void **state)
+{
+    (void)state;
+    struct target *target = load_good(HEAD "registers:\n- set: {rax: -5}\n");
+    const struct target_register *last = &target->registers[target->num_registers - 1];
+
+    assert_int_equal(last->reg, CONTEXT_rax);
+    assert_true(last->value == UINT64_MAX - 4);
+    target_file_free(target);
+}
+
 static void what_the_file_says_comes_behind_its_base(void **state)
 {
     (void)state;
@@ -461,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_file_of_more_than_a_mebibyte_is_refused),
         cmocka_unit_test(a_short_error_buffer_is_not_overrun),
         cmocka_unit_test(every_way_of_loading_bytes),
+        cmocka_unit_test(a_negative_number_is_its_twos_complement),
         cmocka_unit_test(what_the_file_says_comes_behind_its_base),
         cmocka_unit_test(overrides_and_profile_are_those_of_the_file),
         cmocka_unit_test(every_built_in_fits_every_profile),
