@@ -169,6 +169,7 @@ void bench_models(struct bench *bench, const char *section)
     static const struct goal walk_goal = {GOAL_VALUE, true, 60};
     static const struct goal copy_goal = {GOAL_RATIO, true, 1.3};
     static const struct goal msr_goal = {GOAL_VALUE, true, 40};
+    static const struct goal no_goal = {GOAL_NONE, true, 0};
     struct guest *guest = guest_new();
     struct copy *copy = copy_new();
     static struct vmx_cpu cpu;
@@ -188,6 +189,8 @@ void bench_models(struct bench *bench, const char *section)
          repeat_access, NULL},
         {"virtual-copy-16k", "16 KiB through page tables", "memcpy", &copy_goal, copy,
          copy_repeat_read, copy_repeat_memcpy},
+        {"virtual-write-16k", "16 KiB written through them", "memcpy", &no_goal, copy,
+         copy_repeat_write, copy_repeat_memcpy_back},
         {"msr-read", "MSR read (0x174)", NULL, &msr_goal, &cpu, repeat_msr_read, NULL},
         {"msr-read-every", "MSR read (all in turn)", NULL, &msr_goal, &cpu, repeat_every_msr_read,
          NULL},

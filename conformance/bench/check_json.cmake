@@ -13,6 +13,7 @@ endforeach()
 list(APPEND expected
   library/virtual-read-16k library/guest
   models/walk-4-level models/access-4-level models/virtual-copy-16k
+  models/virtual-write-16k
   models/msr-read models/msr-read-every models/msr-write models/msr-write-pat
   start/first-reply start/resident start/resident-after-run)
 

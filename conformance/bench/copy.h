@@ -1,8 +1,8 @@
 #ifndef BENCH_COPY_H
 #define BENCH_COPY_H
 
-// 16 KiB of a machine's memory, read as the library answers a request for it, and the same bytes by
-// memcpy.
+// 16 KiB of a machine's memory, read and written as the library does it for a request, and the same
+// bytes by memcpy.
 
 #include <stdint.h>
 
@@ -13,9 +13,11 @@ struct copy;
 struct copy *copy_new(void);
 void copy_free(struct copy *copy);
 
-// Both take a struct copy and read four pages into one buffer, each time other ones: through the
-// page tables, and by a memcpy for each page.
+// All take a struct copy. Four pages, each time other ones, are read into one buffer or written
+// from it: through the page tables, and by a memcpy for each page.
 void copy_repeat_read(void *context, uint64_t times);
 void copy_repeat_memcpy(void *context, uint64_t times);
+void copy_repeat_write(void *context, uint64_t times);
+void copy_repeat_memcpy_back(void *context, uint64_t times);
 
 #endif

@@ -17,7 +17,9 @@ static bool is_set(const struct breakpoints *breakpoints, uint32_t id)
 
 void breakpoints_clear(struct breakpoints *breakpoints)
 {
-    memset(breakpoints, 0, sizeof(*breakpoints));
+    if (breakpoints->num_breakpoints != 0) { // else all of it is zero, and it is long
+        memset(breakpoints, 0, sizeof(*breakpoints));
+    }
 }
 
 enum pulse_status breakpoints_set(struct breakpoints *breakpoints, uint64_t guest_phys,

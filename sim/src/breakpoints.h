@@ -25,6 +25,7 @@ struct breakpoint {
 
 enum { BREAKPOINT_PAGE_BUCKETS = 256 };
 
+// All zero: no breakpoint.
 struct breakpoints {
     size_t num_breakpoints;
     size_t num_filters;

@@ -64,7 +64,8 @@ static enum msr_result write_apic_msr(struct machine *machine, struct cpu *cpu,
 // An MSR of the package is the same on all its processors.
 static void share_package_msr(struct machine *machine, const struct cpu *cpu, uint32_t index)
 {
-    for (unsigned i = 0; msr_is_packages(index) && i < machine->num_cpus; i++) {
+    unsigned num_cpus = msr_is_packages(index) ? machine->num_cpus : 0;
+    for (unsigned i = 0; i < num_cpus; i++) {
         if (&machine->cpus[i] != cpu) {
             msr_copy_package(&machine->cpus[i].vmx, &cpu->vmx, index);
         }
