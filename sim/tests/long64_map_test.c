@@ -25,11 +25,22 @@
 
 static uint8_t ram[LONG64_RAM_SIZE];
 
+static bool is_protected(uint64_t guest_phys)
+{
+    const struct target *target = target_find("long64");
+    for (size_t i = 0; i < target->num_regions; i++) {
+        const struct target_region *region = &target->regions[i];
+        if (region->kind == REGION_PROTECTED && guest_phys - region->base < region->size) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool read_memory(void *context, uint64_t guest_phys, void *buffer, size_t len)
 {
     (void)context;
-    if (guest_phys >= LONG64_PROTECTED_PHYS &&
-        guest_phys < LONG64_PROTECTED_PHYS + LONG64_PROTECTED_SIZE) {
+    if (is_protected(guest_phys)) {
         return false;
     }
     memset(buffer, 0xFF, len);
@@ -280,6 +291,15 @@ static void each_cpu_has_its_own_stacks(void **state)
     }
 }
 
+static void protected_memory_lies_where_its_page_leads(void **state)
+{
+    (void)state;
+    assert_false(is_protected(LONG64_PROTECTED_PHYS - 1));
+    assert_true(is_protected(LONG64_PROTECTED_PHYS));
+    assert_true(is_protected(LONG64_PROTECTED_PHYS + LONG64_PROTECTED_SIZE - 1));
+    assert_false(is_protected(LONG64_PROTECTED_PHYS + LONG64_PROTECTED_SIZE));
+}
+
 static void each_page_of_the_run_says_which_it_is(void **state)
 {
     (void)state;
@@ -396,6 +416,7 @@ int main(void)
         cmocka_unit_test(every_vector_has_a_gate_to_its_stub),
         cmocka_unit_test(the_segment_registers_hold_what_the_gdt_says),
         cmocka_unit_test(each_cpu_has_its_own_stacks),
+        cmocka_unit_test(protected_memory_lies_where_its_page_leads),
         cmocka_unit_test(each_page_of_the_run_says_which_it_is),
         cmocka_unit_test(the_free_memory_is_empty),
         cmocka_unit_test_setup(every_address_of_the_header_stands_in_the_readme, read_texts),
