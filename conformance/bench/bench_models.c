@@ -76,7 +76,7 @@ static struct guest *guest_new(void)
         .efer = MMU_EFER_LME | MMU_EFER_LMA | MMU_EFER_NXE,
         .max_phys_bits = MAX_PHYS_BITS,
     };
-    guest->access = (struct mmu_memory){guest_read, guest};
+    guest->access = (struct mmu_memory){.read = guest_read, .context = guest};
     return guest;
 }
 

@@ -28,7 +28,7 @@ struct ept_world {
 
 static struct mmu_memory memory_of(struct ept_world *world)
 {
-    return (struct mmu_memory){sparse_memory_read, &world->memory};
+    return (struct mmu_memory){.read = sparse_memory_read, .context = &world->memory};
 }
 
 static bool locate(struct ept_world *world, uint64_t guest_phys, struct ept_walk *out)

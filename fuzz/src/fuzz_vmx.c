@@ -74,7 +74,7 @@ static bool write_memory(void *context, uint64_t physical, const void *buffer, s
 
 struct vmx_memory vmx_world_memory(struct vmx_world *world)
 {
-    return (struct vmx_memory){{read_memory, world}, write_memory};
+    return (struct vmx_memory){{.read = read_memory, .context = world}, write_memory};
 }
 
 static uint32_t msr_of(const struct step *step)

@@ -213,7 +213,7 @@ void segment_world_init(struct segment_world *world, struct byte_reader *input)
 enum segment_fault segment_world_translate(struct segment_world *world, uint64_t offset,
                                            struct segment_linear *out)
 {
-    struct mmu_memory memory = {segment_world_read, world};
+    struct mmu_memory memory = {.read = segment_world_read, .context = world};
     struct far_pointer at = {world->selector, offset};
     return segment_to_linear(&world->registers, &world->mmu, &memory, at, out);
 }

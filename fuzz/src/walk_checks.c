@@ -16,7 +16,7 @@ enum {
 
 struct mmu_memory walk_memory(struct walk_world *world)
 {
-    return (struct mmu_memory){sparse_memory_read, &world->memory};
+    return (struct mmu_memory){.read = sparse_memory_read, .context = &world->memory};
 }
 
 static bool locate(struct walk_world *world, uint64_t linear, struct mmu_walk *out)
@@ -428,6 +428,25 @@ static void check_read(struct walk_world *world)
                  !locate(world, world->linear + done, &walk));
 }
 
+// A page table found before answers the same, from the start or from the last run on.
+static void check_cached(struct walk_world *world, const struct mmu_runs *runs,
+                         enum mmu_fault fault)
+{
+    struct mmu_pde_cache cache = {.size = 0};
+    struct mmu_memory memory = walk_memory(world);
+    memory.pde_cache = &cache;
+    uint64_t skipped = runs->num_runs != 0 ? runs->len - runs->run[runs->num_runs - 1].len : 0;
+    struct mmu_runs again;
+    mmu_locate_runs(&world->registers, &memory, world->linear + skipped, world->len - skipped,
+                    &again);
+    FUZZ_REQUIRE(runs->num_runs == 0 ||
+                 again.run[0].guest_phys == runs->run[runs->num_runs - 1].guest_phys);
+    FUZZ_REQUIRE(mmu_locate_runs(&world->registers, &memory, world->linear, world->len, &again) ==
+                 fault);
+    FUZZ_REQUIRE(again.num_runs == runs->num_runs && again.len == runs->len);
+    FUZZ_REQUIRE(memcmp(again.run, runs->run, runs->num_runs * sizeof(runs->run[0])) == 0);
+}
+
 void check_runs(struct walk_world *world)
 {
     struct mmu_memory memory = walk_memory(world);
@@ -435,6 +454,7 @@ void check_runs(struct walk_world *world)
     enum mmu_fault fault =
         mmu_locate_runs(&world->registers, &memory, world->linear, world->len, &runs);
     uint64_t done = 0;
+    check_cached(world, &runs, fault);
     FUZZ_REQUIRE(runs.len <= world->len && runs.num_runs <= MMU_MAX_RUNS);
     for (size_t i = 0; i < runs.num_runs; i++) {
         const struct mmu_run *run = &runs.run[i];

@@ -78,7 +78,7 @@ static bool read_as_debugger(void *context, uint64_t guest_phys, void *buffer, s
 
 struct mmu_memory nested_memory(struct nested *nested)
 {
-    return (struct mmu_memory){read_as_debugger, nested};
+    return (struct mmu_memory){.read = read_as_debugger, .context = nested};
 }
 
 static void begin(struct nested *nested)
@@ -110,7 +110,7 @@ bool nested_locate(const struct mmu_registers *registers, struct nested *nested,
                    struct mmu_walk *out)
 {
     struct reader reader = {nested, NULL};
-    const struct mmu_memory memory = {read_as_reader, &reader};
+    const struct mmu_memory memory = {.read = read_as_reader, .context = &reader};
     begin(nested);
     if (!mmu_locate(registers, &memory, linear, out)) {
         tell_stage(nested, out);
@@ -141,7 +141,7 @@ bool nested_access(const struct mmu_registers *registers, struct nested *nested,
 {
     static const struct ept_access walk = {MMU_ACCESS_READ, EPT_OF_TABLE, false, false, false};
     struct reader walker = {nested, &walk};
-    const struct mmu_memory memory = {read_as_reader, &walker};
+    const struct mmu_memory memory = {.read = read_as_reader, .context = &walker};
     begin(nested);
     if (!mmu_access(registers, &memory, linear, want, out)) {
         tell_stage(nested, out);
@@ -162,7 +162,7 @@ bool nested_load_pdptes(const struct mmu_registers *registers, struct nested *ne
 {
     static const struct ept_access load = {MMU_ACCESS_READ, EPT_OF_PHYSICAL, false, false, false};
     struct reader reader = {nested, &load};
-    const struct mmu_memory memory = {read_as_reader, &reader};
+    const struct mmu_memory memory = {.read = read_as_reader, .context = &reader};
     begin(nested);
     return mmu_load_pdptes(registers, &memory, out);
 }

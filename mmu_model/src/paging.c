@@ -119,36 +119,6 @@ size_t mmu_updates(const struct mmu_walk *walk, const struct mmu_access *want,
     return num_updates;
 }
 
-// Reads what *runs describes; *out_done counts the bytes that could be read.
-static bool read_runs(const struct mmu_memory *memory, const struct mmu_runs *runs, uint8_t *bytes,
-                      size_t *out_done)
-{
-    for (size_t i = 0; i < runs->num_runs; i++) {
-        size_t len = (size_t)runs->run[i].len;
-        if (!memory->read(memory->context, runs->run[i].guest_phys, bytes + *out_done, len)) {
-            return false;
-        }
-        *out_done += len;
-    }
-    return true;
-}
-
-size_t mmu_read_linear(const struct mmu_registers *registers, const struct mmu_memory *memory,
-                       uint64_t linear, void *buffer, size_t len)
-{
-    struct mmu_runs runs;
-    size_t done = 0;
-
-    // Addresses do not wrap from 2^64 to 0 within one read.
-    while (done < len && linear + done >= linear) {
-        enum mmu_fault fault = mmu_locate_runs(registers, memory, linear + done, len - done, &runs);
-        if (!read_runs(memory, &runs, buffer, &done) || fault != MMU_FAULT_NONE) {
-            break;
-        }
-    }
-    return done;
-}
-
 void mmu_entry_letters(uint64_t entry, char out[MMU_LETTERS_SIZE])
 {
     static const struct {

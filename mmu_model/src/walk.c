@@ -15,10 +15,8 @@
 #include "little_endian.h"
 
 enum {
-    LEVEL_PT = 1,
     LEVEL_PD = 2,
     LEVEL_PDPT = 3,
-    PAGE_SHIFT = 12,
     PDPT_SHIFT = 30,
     PSE36_PHYS_BITS = 40, // what a 4 MiB page can address at most
 };
@@ -38,23 +36,6 @@ static const struct geometry geometries[] = {
     [MMU_MODE_PAE] = {3, 9, 3, 32, UINT64_C(0x00000000FFFFFFE0), UINT64_C(0x7FFFFFFFFFFFF000)},
     [MMU_MODE_4LEVEL] = {4, 9, 3, 48, UINT64_C(0x000FFFFFFFFFF000), UINT64_C(0x000FFFFFFFFFF000)},
     [MMU_MODE_5LEVEL] = {5, 9, 3, 57, UINT64_C(0x000FFFFFFFFFF000), UINT64_C(0x000FFFFFFFFFF000)},
-};
-
-// What stays the same from level to level.
-struct walker {
-    const struct mmu_registers *registers;
-    const struct mmu_memory *memory;
-    const struct geometry *geometry;
-    const uint64_t *pdptes; // as loaded, or NULL
-    uint64_t linear;
-    uint64_t reserved;     // in every entry of this mode
-    uint64_t special;      // an entry above the page table with P alone of these is a plain link
-    uint64_t address_mask; // the bits of an entry that locate the next table
-    uint64_t large;        // PS where it means a large page
-    uint64_t index_mask;
-    enum mmu_mode mode;
-    unsigned phys_bits;
-    unsigned levels, index_bits, entry_size;
 };
 
 // SDM 3A, "Paging Modes and Control Bits".
@@ -327,8 +308,7 @@ static void prepare(const struct mmu_registers *registers, enum pdpte_source sou
     w->pdptes = w->mode == MMU_MODE_PAE && loaded ? registers->pdpte : NULL;
 }
 
-// Everything that does not depend on the address. False when there is no paging mode.
-static bool begin(const struct mmu_registers *registers, const struct mmu_memory *memory,
+bool walker_begin(const struct mmu_registers *registers, const struct mmu_memory *memory,
                   enum pdpte_source source, struct walker *out)
 {
     out->registers = registers;
@@ -340,8 +320,7 @@ static bool begin(const struct mmu_registers *registers, const struct mmu_memory
     return true;
 }
 
-// All but the rights.
-static bool walk_at(struct walker *w, uint64_t linear, struct mmu_walk *out)
+bool walker_walk(struct walker *w, uint64_t linear, struct mmu_walk *out)
 {
     // The arrays stay as they are: clearing them costs as much as a walk.
     memset(out, 0, offsetof(struct mmu_walk, entries));
@@ -367,87 +346,14 @@ bool walk_tables(const struct mmu_registers *registers, const struct mmu_memory 
                  uint64_t linear, enum pdpte_source source, struct mmu_walk *out)
 {
     struct walker w;
-    if (!begin(registers, memory, source, &w)) {
+    if (!walker_begin(registers, memory, source, &w)) {
         answer_without_mode(linear, out);
         return false;
     }
-    if (walk_at(&w, linear, out) && out->num_entries != 0) {
+    if (walker_walk(&w, linear, out) && out->num_entries != 0) {
         note_rights(&w, out);
     }
     return out->valid;
-}
-
-static void add_run(uint64_t guest_phys, uint64_t len, struct mmu_runs *out)
-{
-    struct mmu_run *next = &out->run[out->num_runs];
-    out->len += len;
-    if (out->num_runs != 0 && guest_phys == next[-1].guest_phys + next[-1].len) {
-        next[-1].len += len;
-        return;
-    }
-    *next = (struct mmu_run){guest_phys, len};
-    out->num_runs++;
-}
-
-// Reads num entries that follow each other in one table, and widens them in their place.
-static bool read_entries(const struct walker *w, uint64_t entry_phys, size_t num, uint64_t *out)
-{
-    uint8_t *bytes = (uint8_t *)out;
-    if (!w->memory->read(w->memory->context, entry_phys, bytes, num * w->entry_size)) {
-        return false;
-    }
-    for (size_t i = num; i-- > 0;) {
-        const uint8_t *entry = bytes + i * w->entry_size;
-        out[i] = w->entry_size == 4 ? load_le32(entry) : load_le64(entry);
-    }
-    return true;
-}
-
-// *walk found a 4 KiB page. The entries behind its own translate what follows in the linear space,
-// to the end of the page table; those that are in order need no walk of their own.
-static void add_pages_behind(const struct walker *w, const struct mmu_walk *walk, uint64_t len,
-                             struct mmu_runs *out)
-{
-    const uint64_t page_size = UINT64_C(1) << PAGE_SHIFT;
-    uint64_t entries[MMU_MAX_RUNS];
-    uint64_t entry_phys = walk->entry_phys[walk->num_entries - 1] + w->entry_size;
-    uint64_t index = w->linear >> PAGE_SHIFT & w->index_mask;
-    uint64_t wanted = (len - out->len + page_size - 1) >> PAGE_SHIFT;
-    size_t num = MMU_MAX_RUNS - out->num_runs;
-    num = least(least(num, wanted), w->index_mask - index);
-    if (num == 0 || !read_entries(w, entry_phys, num, entries)) {
-        return;
-    }
-    for (size_t i = 0; i < num; i++) {
-        if ((entries[i] & (w->reserved | MMU_ENTRY_P)) != MMU_ENTRY_P) {
-            return;
-        }
-        add_run(entries[i] & w->address_mask, least(len - out->len, page_size), out);
-    }
-}
-
-enum mmu_fault mmu_locate_runs(const struct mmu_registers *registers,
-                               const struct mmu_memory *memory, uint64_t linear, uint64_t len,
-                               struct mmu_runs *out)
-{
-    struct walker w;
-    struct mmu_walk walk;
-    out->num_runs = 0;
-    out->len = 0;
-    if (!begin(registers, memory, PDPTES_FROM_MEMORY, &w)) {
-        return MMU_FAULT_MODE;
-    }
-    // Addresses do not wrap from 2^64 to 0.
-    while (out->len < len && out->num_runs < MMU_MAX_RUNS && linear + out->len >= linear) {
-        if (!walk_at(&w, linear + out->len, &walk)) {
-            return walk.fault;
-        }
-        add_run(walk.guest_phys, least(len - out->len, walk.contiguous), out);
-        if (walk.level == LEVEL_PT) {
-            add_pages_behind(&w, &walk, len, out);
-        }
-    }
-    return MMU_FAULT_NONE;
 }
 
 // SDM 3A, "PDPTE Registers": the load is #GP(0) when a present PDPTE has a reserved bit set.

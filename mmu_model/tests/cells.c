@@ -39,5 +39,5 @@ void cells_put(struct cells *cells, uint64_t guest_phys, uint64_t value)
 
 struct mmu_memory cells_memory(struct cells *cells)
 {
-    return (struct mmu_memory){read_cells, cells};
+    return (struct mmu_memory){.read = read_cells, .context = cells};
 }

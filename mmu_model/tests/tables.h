@@ -5,8 +5,7 @@
 #include "cells.h"
 
 enum {
-    ROOT_PHYS = 0x10000, // the table of level n lies at TABLE_PHYS(n)
-    MAX_LEVEL = 5,
+    MAX_LEVEL = 5, // the table of level n lies at TABLE_PHYS(n)
 };
 
 #define TABLE_PHYS(level) (UINT64_C(0x1000) * (level))

@@ -224,7 +224,7 @@ static uint32_t expected_qualification(const struct combination *c, size_t acces
 static void check_access(struct combination *c, size_t access, char verdict, unsigned rights)
 {
     struct ept_registers registers = ept_default_registers();
-    struct mmu_memory memory = {read_tables, c};
+    struct mmu_memory memory = {.read = read_tables, .context = c};
     struct ept_walk walk;
     registers.mode_based_execute = c->mode_based;
     registers.capabilities &= c->execute_only ? ~UINT64_C(0) : ~EPT_CAN_EXECUTE_ONLY;

@@ -579,8 +579,9 @@ static struct mode_row mode_rows[] = {
 
 static void check_linear(struct shuffled *shuffled, uint64_t linear)
 {
-    struct nested nested = {.ept = &shuffled->ept, .host = {read_host, shuffled}};
-    struct mmu_memory mapped = {read_mapped, shuffled};
+    struct nested nested = {.ept = &shuffled->ept,
+                            .host = {.read = read_host, .context = shuffled}};
+    struct mmu_memory mapped = {.read = read_mapped, .context = shuffled};
     const struct mmu_registers *registers = &shuffled->world.registers;
     struct mmu_access want = {.kind = (enum mmu_access_kind)world_random_below(&shuffled->world, 3),
                               .user = world_random_below(&shuffled->world, 2) != 0};

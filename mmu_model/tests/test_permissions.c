@@ -206,7 +206,7 @@ static uint32_t expected_code(const struct combination *c, bool reserved)
 
 static void check_combination(struct combination *c, uint64_t linear)
 {
-    struct mmu_memory memory = {read_tables, c};
+    struct mmu_memory memory = {.read = read_tables, .context = c};
     struct mmu_walk walk;
     bool nxe = (c->registers.efer & MMU_EFER_NXE) != 0;
     bool reserved = c->no_execute && !nxe;

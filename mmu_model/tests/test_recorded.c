@@ -101,7 +101,7 @@ static void answer(const struct recording *recording, const struct access_row *r
 
 static void check_row(struct recording *recording, char *cursor)
 {
-    struct mmu_memory memory = {read_image, recording};
+    struct mmu_memory memory = {.read = read_image, .context = recording};
     struct access_row row;
     char got[32];
     row.cr3 = take_hex(&cursor);

@@ -188,7 +188,7 @@ static void check_debugger(const struct recording *recording,
 {
     struct segment_registers segments = {.ds = recording->segment};
     struct mmu_registers registers = {.cr0 = MMU_CR0_PE};
-    struct mmu_memory memory = {NULL, NULL};
+    struct mmu_memory memory = {.read = NULL};
     struct far_pointer at = {recording->segment.selector, request->offset};
     struct segment_linear linear;
     bool typed = request->kind == MMU_ACCESS_WRITE ? segment_is_writable(&request->segment)

@@ -121,7 +121,7 @@ static struct setting setting_of(const struct entry_case *c, unsigned width, boo
 static struct mmu_walk walk_setting(const struct setting *s, uint64_t bit, struct anywhere *out)
 {
     struct mmu_registers registers = s->registers;
-    struct mmu_memory memory = {read_anywhere, out};
+    struct mmu_memory memory = {.read = read_anywhere, .context = out};
     struct path path = {.mode = s->c->mode};
     struct mmu_walk walk;
     memset(out, 0, sizeof(*out));
@@ -271,7 +271,7 @@ static void check_linear(const struct width_case *c, uint64_t linear)
     struct path path = {.mode = c->mode};
     struct mmu_registers registers = path_registers(&path);
     struct anywhere reads = {.entry = {P, P, P, P, P}};
-    struct mmu_memory memory = {read_anywhere, &reads};
+    struct mmu_memory memory = {.read = read_anywhere, .context = &reads};
     struct mmu_walk walk;
     bool canonical = is_sign_extended(linear, c->bits);
 

@@ -93,7 +93,7 @@ uint64_t world_random_linear(struct world *world, enum mmu_mode mode)
 
 struct mmu_memory world_memory(struct world *world)
 {
-    return (struct mmu_memory){read_world, world};
+    return (struct mmu_memory){.read = read_world, .context = world};
 }
 
 void world_fill(struct world *world, enum mmu_mode mode)

@@ -9,7 +9,22 @@ static bool peek(void *context, uint64_t guest_phys, void *buffer, size_t len)
 
 struct mmu_memory machine_mmu_memory(struct machine *machine)
 {
-    return (struct mmu_memory){peek, &machine->memory};
+    return (struct mmu_memory){.read = peek, .context = &machine->memory};
+}
+
+static uint64_t writes_so_far(const struct machine *machine)
+{
+    return machine->memory.generation + machine->turns;
+}
+
+// Page tables are where they were while nothing has written memory.
+static struct mmu_pde_cache *pde_cache(struct machine *machine)
+{
+    if (machine->pde_cache_writes != writes_so_far(machine)) {
+        machine->pde_cache_writes = writes_so_far(machine);
+        machine->pde_cache.size = 0;
+    }
+    return &machine->pde_cache;
 }
 
 void access_begin(struct access *access, struct machine *machine, uint64_t root)
@@ -19,26 +34,21 @@ void access_begin(struct access *access, struct machine *machine, uint64_t root)
     access->registers.cr3 = root;
     access->registers.pdptes_loaded = false;
     access->memory = machine_mmu_memory(machine);
-}
-
-static bool has_mode(const struct access *access, enum pulse_cpu_mode *out_mode)
-{
-    enum mmu_mode mode;
-    *out_mode = cpu_pulse_mode(&access->machine->cpus[access->machine->current]);
-    return mmu_mode_of(&access->registers, &mode) && *out_mode != PULSE_MODE_SMM;
+    access->memory.pde_cache = pde_cache(machine);
+    access->mode = cpu_pulse_mode(&machine->cpus[machine->current]);
 }
 
 enum pulse_status access_mode(const struct access *access)
 {
-    enum pulse_cpu_mode mode;
-    return has_mode(access, &mode) ? STATUS_SUCCESS : STATUS_INVALID_CPU_MODE;
+    enum mmu_mode mode;
+    bool translates = mmu_mode_of(&access->registers, &mode) && access->mode != PULSE_MODE_SMM;
+    return translates ? STATUS_SUCCESS : STATUS_INVALID_CPU_MODE;
 }
 
 enum pulse_status access_linear(const struct access *access, const struct target_address *address,
                                 struct segment_linear *out)
 {
-    enum pulse_cpu_mode mode;
-    if (!has_mode(access, &mode)) {
+    if (access_mode(access) != STATUS_SUCCESS) {
         return STATUS_INVALID_CPU_MODE;
     }
     if (address->space == TARGET_LINEAR) {
@@ -46,7 +56,7 @@ enum pulse_status access_linear(const struct access *access, const struct target
         *out = (struct segment_linear){address->address, UINT64_MAX - address->address,
                                        address->address};
         out->length += address->address != 0;
-        if (address->address <= UINT32_MAX && mode != PULSE_MODE_LONG64) {
+        if (address->address <= UINT32_MAX && access->mode != PULSE_MODE_LONG64) {
             out->length = (UINT64_C(1) << 32) - address->address;
         }
         return STATUS_SUCCESS;
@@ -128,34 +138,80 @@ static size_t least(uint64_t a, size_t b)
     return a < b ? (size_t)a : b;
 }
 
-// Where the next of len bytes from linear on are. What is written may be the tables themselves, so
-// a write asks again after each page.
-static enum mmu_fault locate(const struct mover *mover, const struct access *access,
-                             uint64_t linear, size_t len, struct mmu_runs *out)
+// The host finds out by itself that a page is read, but not that another follows elsewhere.
+static void expect_read(struct memory *memory, const struct mmu_run *run)
 {
-    if (mover->read_into) {
-        return mmu_locate_runs(&access->registers, &access->memory, linear, len, out);
+    enum { CACHE_LINE = 64, NUM_LINES = 8 };
+    const uint8_t *bytes = memory_bytes(memory, run->guest_phys, run->len);
+    for (size_t i = 0; bytes && i < NUM_LINES; i++) {
+        __builtin_prefetch(bytes + i * CACHE_LINE);
     }
-    struct mmu_walk walk;
-    out->num_runs = 0;
-    if (mmu_locate(&access->registers, &access->memory, linear, &walk)) {
-        out->run[0] = (struct mmu_run){walk.guest_phys, least(walk.contiguous, len)};
-        out->num_runs = 1;
-    }
-    return walk.fault;
 }
 
 // Moves what the runs describe. False at the first byte that cannot be reached.
 static bool move_runs(const struct mover *mover, const struct mmu_runs *runs, size_t *moved)
 {
     for (size_t i = 0; i < runs->num_runs; i++) {
-        size_t done = move(mover, runs->run[i].guest_phys, *moved, (size_t)runs->run[i].len);
+        const struct mmu_run *run = &runs->run[i];
+        if (mover->read_into && i + 1 < runs->num_runs) {
+            expect_read(&mover->machine->memory, run + 1);
+        }
+        size_t done = move(mover, run->guest_phys, *moved, (size_t)run->len);
         *moved += done;
-        if (done < runs->run[i].len) {
+        if (done < run->len) {
             return false;
         }
     }
     return true;
+}
+
+static bool overwrites_tables(const struct mover *mover, const struct mmu_pde_cache *cache,
+                              const struct mmu_runs *runs)
+{
+    bool overwrites = false;
+    for (size_t i = 0; mover->write_from && i < runs->num_runs; i++) {
+        const struct mmu_run *run = &runs->run[i];
+        overwrites = overwrites || mmu_pde_cache_reads(cache, run->guest_phys, run->len);
+    }
+    return overwrites;
+}
+
+// Where the next bytes from linear on are; of a write, no more than one page table translates. One
+// that changes the tables that translate it is done page after page, asking them again each time.
+static enum mmu_fault locate(const struct mover *mover, const struct access *access,
+                             uint64_t linear, size_t len, struct mmu_runs *out)
+{
+    enum { TABLE_REACH = 0x200000 }; // of a page table, at least
+    struct mmu_pde_cache *cache = access->memory.pde_cache;
+    size_t in_table = TABLE_REACH - (linear & (TABLE_REACH - 1));
+    enum mmu_fault fault = mmu_locate_runs(&access->registers, &access->memory, linear,
+                                           mover->write_from ? least(in_table, len) : len, out);
+    if (!overwrites_tables(mover, cache, out)) {
+        return fault;
+    }
+    bool is_through_table = mmu_pde_cache_covers(cache, linear);
+    cache->size = 0;
+    if (!is_through_table) {
+        return fault;
+    }
+    uint64_t in_page = MEMORY_PAGE_SIZE - (linear & (MEMORY_PAGE_SIZE - 1));
+    out->num_runs = 1;
+    out->run[0].len = least(in_page, (size_t)out->run[0].len);
+    return MMU_FAULT_NONE;
+}
+
+static void move_pages(const struct mover *mover, const struct access *access, uint64_t linear,
+                       size_t len, size_t *out_moved)
+{
+    enum mmu_fault fault = MMU_FAULT_NONE;
+    struct mmu_runs runs;
+    while (*out_moved < len && fault == MMU_FAULT_NONE) {
+        fault = locate(mover, access, linear + *out_moved, len - *out_moved, &runs);
+        if (!move_runs(mover, &runs, out_moved)) {
+            break;
+        }
+    }
+    mover->machine->pde_cache_writes = writes_so_far(mover->machine);
 }
 
 static enum pulse_status move_linear(const struct mover *mover, const struct target_address *place,
@@ -168,18 +224,8 @@ static enum pulse_status move_linear(const struct mover *mover, const struct tar
     if (status != STATUS_SUCCESS) {
         return status;
     }
-    len = least(linear.length, len);
-    enum mmu_fault fault = MMU_FAULT_NONE;
-    size_t moved = 0;
-    while (moved < len && fault == MMU_FAULT_NONE) {
-        struct mmu_runs runs;
-        fault = locate(mover, &access, linear.linear + moved, len - moved, &runs);
-        if (!move_runs(mover, &runs, &moved)) {
-            break;
-        }
-    }
-    *out_moved = moved;
-    return moved != 0 ? STATUS_SUCCESS : STATUS_INVALID_TRANSLATION;
+    move_pages(mover, &access, linear.linear, least(linear.length, len), out_moved);
+    return *out_moved != 0 ? STATUS_SUCCESS : STATUS_INVALID_TRANSLATION;
 }
 
 static enum pulse_status transfer(const struct mover *mover, const struct target_address *place,

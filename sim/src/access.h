@@ -15,8 +15,10 @@ struct access {
     struct machine *machine;
     struct mmu_registers registers; // cr3 is the root
     struct mmu_memory memory;
+    enum pulse_cpu_mode mode;
 };
 
+// For questions between which memory is not written but by access_write.
 void access_begin(struct access *access, struct machine *machine, uint64_t root);
 
 // STATUS_INVALID_CPU_MODE when the control registers name no paging mode, and in SMM, whose tables

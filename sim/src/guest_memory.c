@@ -259,8 +259,7 @@ __attribute__((noinline)) static size_t read_across(struct memory *memory, uint6
     return moved;
 }
 
-// The bytes of RAM or ROM that begin at guest_phys, when len of them lie together; else NULL.
-static inline const uint8_t *host_bytes(struct memory *memory, uint64_t guest_phys, size_t len)
+const uint8_t *memory_bytes(struct memory *memory, uint64_t guest_phys, uint64_t len)
 {
     const struct region *region = memory_region(memory, guest_phys);
     uint64_t offset = region ? guest_phys - region->base : 0;
@@ -269,7 +268,7 @@ static inline const uint8_t *host_bytes(struct memory *memory, uint64_t guest_ph
 
 size_t memory_read(struct memory *memory, uint64_t guest_phys, void *buffer, size_t len)
 {
-    const uint8_t *bytes = host_bytes(memory, guest_phys, len);
+    const uint8_t *bytes = memory_bytes(memory, guest_phys, len);
     if (bytes) {
         copy(buffer, bytes, len);
         return len;
@@ -328,7 +327,7 @@ __attribute__((noinline)) static bool peek_across(struct memory *memory, uint64_
 
 bool memory_peek(struct memory *memory, uint64_t guest_phys, void *buffer, size_t len)
 {
-    const uint8_t *bytes = host_bytes(memory, guest_phys, len);
+    const uint8_t *bytes = memory_bytes(memory, guest_phys, len);
     if (bytes) {
         copy(buffer, bytes, len);
         return true;

@@ -82,6 +82,9 @@ void memory_touch(struct memory *memory, uint64_t guest_phys);
 size_t memory_read(struct memory *memory, uint64_t guest_phys, void *buffer, size_t len);
 size_t memory_write(struct memory *memory, uint64_t guest_phys, const void *buffer, size_t len);
 
+// The len bytes at guest_phys, where they lie together in RAM or ROM; else NULL.
+const uint8_t *memory_bytes(struct memory *memory, uint64_t guest_phys, uint64_t len);
+
 // Reads without side effects: false where a device or protected memory is. Empty space gives ones.
 bool memory_peek(struct memory *memory, uint64_t guest_phys, void *buffer, size_t len);
 

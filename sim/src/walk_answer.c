@@ -130,7 +130,7 @@ static bool is_refused(const struct walk_view *view, uint64_t entry)
 {
     uint64_t entry_phys = view->walk.entry_phys[view->walk.num_entries - 1];
     struct overlay overlay = {&view->memory, entry_phys, entry};
-    struct mmu_memory memory = {read_overlaid, &overlay};
+    struct mmu_memory memory = {.read = read_overlaid, .context = &overlay};
     struct mmu_walk walk;
     mmu_locate(&view->registers, &memory, view->linear, &walk);
     return walk.fault == MMU_FAULT_RESERVED_BIT && walk.level == view->walk.level;

@@ -199,7 +199,7 @@ static void compare_one(struct bench *bench)
     struct unicorn_answer got;
     struct mmu_walk ours;
     struct mmu_walk theirs;
-    struct mmu_memory memory = {read_tables, bench};
+    struct mmu_memory memory = {.read = read_tables, .context = bench};
     random_question(&bench->walks, &question);
     struct unicorn_question as_they = understood(bench, &question);
     mmu_access(&question.registers, &memory, question.linear, &question.want, &ours);

@@ -43,6 +43,7 @@ enum mmu_fault {
 struct mmu_memory {
     bool (*read)(void *context, uint64_t guest_phys, void *buffer, size_t len);
     void *context;
+    struct mmu_pde_cache *pde_cache; // for mmu_locate_runs; or NULL
 };
 
 // What translation depends on. cr3 is the root of the walk, the CPU's own or any other.
@@ -105,6 +106,20 @@ struct mmu_runs {
     struct mmu_run run[MMU_MAX_RUNS];
 };
 
+// A page table and the way to it, as an entry of a processor's PDE cache holds them (SDM 3A,
+// "Caches for Paging Structures"). Like a processor's it is not coherent: its owner empties it,
+// .size = 0, when anything but what mmu_pde_cache_reads denies may have been written. Changed
+// registers, the root among them, are noticed.
+struct mmu_pde_cache {
+    uint64_t cr0, cr3, cr4, efer; // under which it was found
+    uint8_t max_phys_bits;
+    uint8_t entry_size;
+    uint8_t num_tables;
+    uint64_t first, size;            // the linear addresses that the page table translates
+    uint64_t address_mask, reserved; // of its entries
+    uint64_t table[MMU_MAX_LEVELS];  // the pages that hold the tables, from the root
+};
+
 // One paging-structure entry whose accessed or dirty flag an access must set.
 struct mmu_update {
     uint64_t guest_phys;
@@ -137,9 +152,17 @@ bool mmu_locate(const struct mmu_registers *registers, const struct mmu_memory *
 // Where are len bytes from linear on? What mmu_locate answers page after page, at the cost of one
 // entry for each further page of a page table. Ends short of len when the room in *out does
 // (MMU_FAULT_NONE), at 2^64 (the same), or at the first address that has no translation: its fault.
+// A page table in the memory's PDE cache spares the walk to it; the last one met is left there.
 enum mmu_fault mmu_locate_runs(const struct mmu_registers *registers,
                                const struct mmu_memory *memory, uint64_t linear, uint64_t len,
                                struct mmu_runs *out);
+
+// Does the page table in *cache translate linear?
+bool mmu_pde_cache_covers(const struct mmu_pde_cache *cache, uint64_t linear);
+
+// Do any of the len bytes at guest_phys lie in a page with one of the tables of *cache, the page
+// table itself included?
+bool mmu_pde_cache_reads(const struct mmu_pde_cache *cache, uint64_t guest_phys, uint64_t len);
 
 // May this access happen at linear? True when it may; then mmu_updates says which flags it sets.
 // False: out->fault; when mmu_fault_is_page_fault(out->fault), CR2 is linear and out->error_code
