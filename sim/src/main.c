@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine.h"
 #include "pulsim/pulsim.h"
+#include "resume.h"
 #include "serve.h"
 #include "target.h"
 #include "target_file.h"
@@ -30,6 +32,30 @@ static int targets_main(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
+static void print_note(void *user, const char *line)
+{
+    printf("%s: note: %s\n", (const char *)user, line);
+}
+
+// A good target may be one that only lies there: whether its CPUs can run is worth a note each.
+static bool check_cpus(char *path, const struct target *target)
+{
+    const char *error = "";
+    struct machine *machine = machine_new(target, &error);
+    if (!machine) {
+        (void)fprintf(stderr, "%s: %s\n", path, error);
+        return false;
+    }
+    printf("%s: good\n", path);
+    machine->log = print_note;
+    machine->log_user = path;
+    for (unsigned i = 0; i < machine->num_cpus; i++) {
+        (void)resume_check(machine, i);
+    }
+    machine_free(machine);
+    return true;
+}
+
 static int check_main(int argc, char **argv)
 {
     if (argc != 2 || argv[1][0] == '-') {
@@ -42,9 +68,9 @@ static int check_main(int argc, char **argv)
         (void)fprintf(stderr, "%s\n", error);
         return EXIT_FAILURE;
     }
-    printf("%s: good\n", argv[1]);
+    bool is_good = check_cpus(argv[1], target);
     target_file_free(target);
-    return EXIT_SUCCESS;
+    return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static const struct command {

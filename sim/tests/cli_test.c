@@ -2,6 +2,7 @@
 // and 1 for what the host refuses.
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -169,6 +170,33 @@ static void serves_what_the_options_allow(void **state)
     program_finish(&program);
 }
 
+static void checks(const char *yaml, struct program_end *out)
+{
+    const char *path = scratch_path("target.yaml");
+    const char *const args[] = {"check", path, NULL};
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(yaml, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    program_run(args, out);
+    assert_int_equal(out->code, 0);
+    assert_string_equal(out->err, "");
+}
+
+static void a_check_notes_what_cannot_run(void **state)
+{
+    (void)state;
+    struct program_end end;
+    checks("name: t\nbase: long64-la57\n", &end);
+    assert_non_null(strstr(end.out, "target.yaml: good\n"));
+    assert_null(strstr(end.out, "note"));
+    // A processor without 57-bit addresses does not take this CR4.
+    checks("name: t\nbase: long64-la57\nprofile: skylake-x\n", &end);
+    assert_non_null(strstr(end.out, "target.yaml: good\n"));
+    assert_non_null(strstr(end.out, ": note: CPU 0: VM entry refused by rule guest_cr4: "));
+    assert_non_null(strstr(end.out, ": note: CPU 1: VM entry refused by rule guest_cr4: "));
+}
+
 static bool is_taken(uint16_t port)
 {
     struct sockaddr_in address = {
@@ -199,11 +227,12 @@ static void the_default_is_udp_50100(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[NUM_CASES + 2];
+    struct CMUnitTest tests[NUM_CASES + 3];
     for (size_t i = 0; i < NUM_CASES; i++) {
         tests[i] = (struct CMUnitTest){cases[i].sentence, exits_and_says, NULL, NULL, &cases[i]};
     }
     tests[NUM_CASES] = (struct CMUnitTest)cmocka_unit_test(serves_what_the_options_allow);
+    tests[NUM_CASES + 2] = (struct CMUnitTest)cmocka_unit_test(a_check_notes_what_cannot_run);
     tests[NUM_CASES + 1] = (struct CMUnitTest)cmocka_unit_test(the_default_is_udp_50100);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
