@@ -200,7 +200,7 @@ static void answer_walk(struct exchange *x, const struct target_address *address
     enum { MODE_5LEVEL = 4 };
     struct target_walk walk = {0};
     enum pulse_status status = x->debuggee->ops->walk(x->debuggee->target, address, &walk);
-    if (status == STATUS_SUCCESS && x->version == PROTOCOL_V1 && walk.mode == MODE_5LEVEL) {
+    if (x->version == PROTOCOL_V1 && walk.mode == MODE_5LEVEL) {
         status = STATUS_INVALID_CPU_MODE;
     }
     if (status != STATUS_SUCCESS) {

@@ -72,6 +72,11 @@ enum pulse_status access_linear(const struct access *access, const struct target
 enum pulse_status access_walk(const struct access *access, const struct target_address *address,
                               struct target_walk *out)
 {
+    enum mmu_mode mode;
+    if (access_mode(access) != STATUS_SUCCESS || !mmu_mode_of(&access->registers, &mode)) {
+        return STATUS_INVALID_CPU_MODE;
+    }
+    *out = (struct target_walk){.mode = (uint8_t)mode};
     struct segment_linear linear;
     enum pulse_status status = access_linear(access, address, &linear);
     if (status != STATUS_SUCCESS) {

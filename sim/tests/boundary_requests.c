@@ -100,12 +100,23 @@ void world_ask(struct world *world, enum protocol_version version, struct packet
     assert_true(world->rig.has_reply);
 }
 
+uint64_t refusal_of(const struct world *world, enum protocol_version version, enum packet_kind kind,
+                    const uint64_t status[2])
+{
+    bool is_walk = kind == PACKET_WALK_LINEAR || kind == PACKET_WALK_VIRTUAL;
+    if (version == PROTOCOL_V1 && is_walk && world_modes[world->mode].levels == 5) {
+        return INVALID_CPU_MODE_V1;
+    }
+    return status[version == PROTOCOL_V1 ? 0 : 1];
+}
+
 static void expect_refusal(struct world *world, struct packet *request, const uint64_t status[2])
 {
-    world_ask(world, PROTOCOL_V1, request);
-    expect_status(&world->rig.reply, status[0]);
-    world_ask(world, PROTOCOL_V2, request);
-    expect_status(&world->rig.reply, status[1]);
+    for (int version = PROTOCOL_V1; version <= PROTOCOL_V2; version++) {
+        world_ask(world, (enum protocol_version)version, request);
+        expect_status(&world->rig.reply,
+                      refusal_of(world, (enum protocol_version)version, request->kind, status));
+    }
 }
 
 void expect_refusals(struct world *world, uint64_t root, uint16_t selector,

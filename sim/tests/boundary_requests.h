@@ -23,6 +23,11 @@ void world_enter_flat(struct world *world, enum world_mode mode);
 void world_ask(struct world *world, enum protocol_version version, struct packet *request);
 void expect_status(const struct packet *reply, uint64_t number);
 
+// The status, of version 1 and of version 2, that a request in the world's mode gets. A walk of
+// version 1 with 5-level paging is refused for that, whatever else is wrong.
+uint64_t refusal_of(const struct world *world, enum protocol_version version, enum packet_kind kind,
+                    const uint64_t status[2]);
+
 // Every request, linear and by selector, gets a status, and nothing changes.
 void expect_refusals(struct world *world, uint64_t root, uint16_t selector,
                      const uint64_t status[2]);

@@ -11,10 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "boundary_world.h"
-
-#define INVALID_TRANSLATION_V1 UINT64_C(0xC0000017)
-#define INVALID_TRANSLATION    UINT64_C(0xC0000021)
+#include "boundary_requests.h"
 
 // Where the segments begin: those of the registers, and those described in the tables.
 #define BASE(number) (UINT64_C(0x40000000) + UINT64_C(0x100000) * (number))
@@ -181,9 +178,9 @@ static void enter(enum world_mode mode)
 
 static void expect_refused(struct packet *request, enum protocol_version version)
 {
+    static const uint64_t refused[] = {INVALID_TRANSLATION_V1, INVALID_TRANSLATION};
     world.rig.version = version;
-    rig_expect_status(&world.rig, request,
-                      version == PROTOCOL_V1 ? INVALID_TRANSLATION_V1 : INVALID_TRANSLATION);
+    rig_expect_status(&world.rig, request, refusal_of(&world, version, request->kind, refused));
 }
 
 // A walk does not mind an address that is not mapped, so a refusal is the selector's or offset's.

@@ -94,12 +94,12 @@ static void check_walk(const struct probe *probe, enum protocol_version version,
     uint8_t mode = world_modes[probe->world->mode].walk_mode;
     struct packet request = walk_request(probe, address);
     probe_ask(probe, version, &request);
-    if (answer->refused) {
-        expect_status(reply, version == PROTOCOL_V1 ? INVALID_TRANSLATION_V1 : INVALID_TRANSLATION);
-        return;
-    }
     if (version == PROTOCOL_V1 && mode == MODE_5LEVEL) {
         expect_status(reply, INVALID_CPU_MODE_V1);
+        return;
+    }
+    if (answer->refused) {
+        expect_status(reply, version == PROTOCOL_V1 ? INVALID_TRANSLATION_V1 : INVALID_TRANSLATION);
         return;
     }
     assert_int_equal(reply->kind, PACKET_WALK);
@@ -184,7 +184,7 @@ static void check_compat_address(const struct probe *probe, uint64_t address)
     struct packet request = walk_request(probe, address);
     probe_ask(probe, PROTOCOL_V1, &request);
     if (answer.refused || levels == 5) {
-        expect_status(&rig->reply, answer.refused ? INVALID_TRANSLATION_V1 : INVALID_CPU_MODE_V1);
+        expect_status(&rig->reply, levels == 5 ? INVALID_CPU_MODE_V1 : INVALID_TRANSLATION_V1);
         return;
     }
     uint64_t entry = 0;

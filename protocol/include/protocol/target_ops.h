@@ -66,7 +66,7 @@ struct target_address {
 };
 
 struct target_walk {
-    uint8_t mode; // 0 none, 1 32-bit, 2 PAE, 3 4-level, 4 5-level
+    uint8_t mode; // 0 none, 1 32-bit, 2 PAE, 3 4-level, 4 5-level; also of a refused walk
     bool valid;   // the address is mapped, at guest_phys
     uint8_t num_entries;
     uint8_t last_valid; // index of the last valid entry, 0xFF when there is none
