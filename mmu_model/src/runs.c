@@ -67,7 +67,7 @@ static void add_pages(const struct mmu_pde_cache *cache, const struct mmu_memory
     size_t num = (size_t)((offset + left + PAGE - 1) >> PAGE_SHIFT);
     uint64_t entry_phys =
         cache->table[cache->num_tables - 1] + (at >> PAGE_SHIFT) * cache->entry_size;
-    if (num == 0 || !memory->read(memory->context, entry_phys, bytes, num * cache->entry_size)) {
+    if (left == 0 || !memory->read(memory->context, entry_phys, bytes, num * cache->entry_size)) {
         return;
     }
     for (size_t i = 0; i < num; i++) {
@@ -102,7 +102,7 @@ bool mmu_pde_cache_reads(const struct mmu_pde_cache *cache, uint64_t guest_phys,
 static enum mmu_fault add_by_walk(struct walker *w, uint64_t linear, uint64_t len,
                                   struct mmu_runs *out)
 {
-    struct mmu_pde_cache own;
+    struct mmu_pde_cache own = {.size = 0};
     struct mmu_pde_cache *cache = w->memory->pde_cache ? w->memory->pde_cache : &own;
     struct mmu_walk walk;
     if (!walker_walk(w, linear, &walk)) {

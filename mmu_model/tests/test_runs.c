@@ -177,10 +177,13 @@ static void further_pages_of_a_table_cost_no_walk(void **state)
         assert_int_equal(runs.len, 16 * PAGE - 0x234);
         assert_int_equal(cells.num_reads, num_reads);
     }
+    mmu_locate_runs(&registers, &memory, 0x1234, 0, &runs);
+    assert_int_equal(runs.num_runs, 0);
 }
 
 struct register_row {
     const char *name;
+    enum mmu_mode mode;
     enum mmu_fault fault;         // afterwards
     uint64_t cr0, cr3, cr4, efer; // bits that change
     uint8_t max_phys_bits;        // instead of 46
@@ -188,18 +191,18 @@ struct register_row {
 
 // Each alone ends what was known of the page behind 0x1234, at bit 40 and with XD.
 static struct register_row register_rows[] = {
-    {"CR0.PG", MMU_FAULT_NONE, .cr0 = MMU_CR0_PG},
-    {"the root", MMU_FAULT_NOT_PRESENT, .cr3 = UINT64_C(0xF000)},
-    {"CR4.PAE", MMU_FAULT_MODE, .cr4 = MMU_CR4_PAE},
-    {"EFER.NXE", MMU_FAULT_RESERVED_BIT, .efer = MMU_EFER_NXE},
-    {"MAXPHYADDR", MMU_FAULT_RESERVED_BIT, .max_phys_bits = 40},
+    {"CR0.PG", MMU_MODE_4LEVEL, MMU_FAULT_NONE, .cr0 = MMU_CR0_PG},
+    {"the root", MMU_MODE_4LEVEL, MMU_FAULT_NOT_PRESENT, .cr3 = UINT64_C(0xF000)},
+    {"the root's place in its page", MMU_MODE_PAE, MMU_FAULT_NOT_PRESENT, .cr3 = 0x20},
+    {"CR4.PAE", MMU_MODE_4LEVEL, MMU_FAULT_MODE, .cr4 = MMU_CR4_PAE},
+    {"EFER.NXE", MMU_MODE_4LEVEL, MMU_FAULT_RESERVED_BIT, .efer = MMU_EFER_NXE},
+    {"MAXPHYADDR", MMU_MODE_4LEVEL, MMU_FAULT_RESERVED_BIT, .max_phys_bits = 40},
 };
 
 static void changed_registers(void **state)
 {
     const struct register_row *row = *state;
-    struct path path = {
-        .mode = MMU_MODE_4LEVEL, .linear = 0x1000, .entry[1] = BIT(40) | 0x9000 | P | NX};
+    struct path path = {.mode = row->mode, .linear = 0x1000, .entry[1] = BIT(40) | 0x9000 | P | NX};
     struct cells cells = {.count = 0};
     struct mmu_memory memory = cells_memory(&cells);
     struct mmu_registers registers = path_registers(&path);

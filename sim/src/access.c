@@ -14,7 +14,7 @@ struct mmu_memory machine_mmu_memory(struct machine *machine)
 
 static uint64_t writes_so_far(const struct machine *machine)
 {
-    return machine->memory.generation + machine->turns;
+    return machine->memory.generation + machine->cpu_writes;
 }
 
 // Page tables are where they were while nothing has written memory.
@@ -148,7 +148,7 @@ static void expect_read(struct memory *memory, const struct mmu_run *run)
 {
     enum { CACHE_LINE = 64, NUM_LINES = 8 };
     const uint8_t *bytes = memory_bytes(memory, run->guest_phys, run->len);
-    for (size_t i = 0; bytes && i < NUM_LINES; i++) {
+    for (size_t i = 0; bytes && i < NUM_LINES && i * CACHE_LINE < run->len; i++) {
         __builtin_prefetch(bytes + i * CACHE_LINE);
     }
 }
@@ -170,39 +170,44 @@ static bool move_runs(const struct mover *mover, const struct mmu_runs *runs, si
     return true;
 }
 
-static bool overwrites_tables(const struct mover *mover, const struct mmu_pde_cache *cache,
-                              const struct mmu_runs *runs)
+// Whether what the runs describe, when it is written, changes the tables that *cache knows.
+static bool overwrites_tables(const struct mmu_pde_cache *cache, const struct mmu_runs *runs)
 {
-    bool overwrites = false;
-    for (size_t i = 0; mover->write_from && i < runs->num_runs; i++) {
-        const struct mmu_run *run = &runs->run[i];
-        overwrites = overwrites || mmu_pde_cache_reads(cache, run->guest_phys, run->len);
+    for (size_t i = 0; i < runs->num_runs; i++) {
+        if (mmu_pde_cache_reads(cache, runs->run[i].guest_phys, runs->run[i].len)) {
+            return true;
+        }
     }
-    return overwrites;
+    return false;
 }
 
-// Where the next bytes from linear on are; of a write, no more than one page table translates. One
-// that changes the tables that translate it is done page after page, asking them again each time.
-static enum mmu_fault locate(const struct mover *mover, const struct access *access,
-                             uint64_t linear, size_t len, struct mmu_runs *out)
+// What a write may move before the tables are asked again: all that one page table translates, but
+// only the first page when the write changes the tables; the whole of a large page.
+static enum mmu_fault locate_write(const struct access *access, uint64_t linear, size_t len,
+                                   struct mmu_runs *out)
 {
-    enum { TABLE_REACH = 0x200000 }; // of a page table, at least
+    enum { REACH = 0x200000 }; // of a page table or a large page, at least
     struct mmu_pde_cache *cache = access->memory.pde_cache;
-    size_t in_table = TABLE_REACH - (linear & (TABLE_REACH - 1));
-    enum mmu_fault fault = mmu_locate_runs(&access->registers, &access->memory, linear,
-                                           mover->write_from ? least(in_table, len) : len, out);
-    if (!overwrites_tables(mover, cache, out)) {
-        return fault;
-    }
+    size_t in_reach = REACH - (linear & (REACH - 1));
+    enum mmu_fault fault =
+        mmu_locate_runs(&access->registers, &access->memory, linear, least(in_reach, len), out);
     bool is_through_table = mmu_pde_cache_covers(cache, linear);
-    cache->size = 0;
-    if (!is_through_table) {
+    struct mmu_walk walk;
+    if (!is_through_table && len > in_reach &&
+        mmu_locate(&access->registers, &access->memory, linear, &walk)) {
+        out->run[0].len = least(walk.contiguous, len);
+    }
+    if (!overwrites_tables(cache, out)) {
         return fault;
     }
-    uint64_t in_page = MEMORY_PAGE_SIZE - (linear & (MEMORY_PAGE_SIZE - 1));
-    out->num_runs = 1;
-    out->run[0].len = least(in_page, (size_t)out->run[0].len);
-    return MMU_FAULT_NONE;
+    cache->size = 0;
+    if (is_through_table) {
+        uint64_t in_page = MEMORY_PAGE_SIZE - (linear & (MEMORY_PAGE_SIZE - 1));
+        out->num_runs = 1;
+        out->run[0].len = least(in_page, (size_t)out->run[0].len);
+        return MMU_FAULT_NONE;
+    }
+    return fault;
 }
 
 static void move_pages(const struct mover *mover, const struct access *access, uint64_t linear,
@@ -211,7 +216,11 @@ static void move_pages(const struct mover *mover, const struct access *access, u
     enum mmu_fault fault = MMU_FAULT_NONE;
     struct mmu_runs runs;
     while (*out_moved < len && fault == MMU_FAULT_NONE) {
-        fault = locate(mover, access, linear + *out_moved, len - *out_moved, &runs);
+        uint64_t next = linear + *out_moved;
+        size_t left = len - *out_moved;
+        fault = mover->read_into
+                    ? mmu_locate_runs(&access->registers, &access->memory, next, left, &runs)
+                    : locate_write(access, next, left, &runs);
         if (!move_runs(mover, &runs, out_moved)) {
             break;
         }

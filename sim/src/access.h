@@ -18,7 +18,7 @@ struct access {
     enum pulse_cpu_mode mode;
 };
 
-// For questions between which memory is not written but by access_write.
+// For questions between which nothing writes memory.
 void access_begin(struct access *access, struct machine *machine, uint64_t root);
 
 // STATUS_INVALID_CPU_MODE when the control registers name no paging mode, and in SMM, whose tables

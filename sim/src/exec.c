@@ -151,6 +151,7 @@ void exec_write_phys(struct machine *machine, uint64_t guest_phys, const void *b
     if (region->kind != REGION_RAM) {
         return;
     }
+    machine->cpu_writes++;
     memory_touch(memory, guest_phys);
     memcpy(region->host + (guest_phys - region->base), bytes, len);
     if ((*memory_flags(memory, guest_phys) & PAGE_CODE) != 0) {

@@ -40,9 +40,9 @@ struct machine {
     enum event_code event;
     struct breakpoints breakpoints;
     struct ports ports;
-    uint64_t turns;                 // of the CPUs; in each they may have written memory
+    uint64_t cpu_writes;            // counts the times when the CPUs may have written memory
     struct mmu_pde_cache pde_cache; // of the debugger's accesses
-    uint64_t pde_cache_writes;      // what had been written when it was filled
+    uint64_t pde_cache_writes;      // up to which writes it holds
     uint64_t time;                  // virtual nanoseconds since the start; an instruction takes one
     uint64_t instance;              // changes with each start and reboot
     struct msr_override *overrides; // of each CPU's MSRs, one table after the other

@@ -297,7 +297,7 @@ static struct runner *runner_of(struct cpu *cpu)
 static void enter(struct run *run)
 {
     struct runner *runner = run->runner;
-    run->machine->turns++;
+    run->machine->cpu_writes++;
     bool repeats = runner->is_repeating && runner->skip_rip == cpu_guest(run->cpu, RIP);
     if (runner->stale || runner->generation != run->machine->memory.generation) {
         forget_all(runner);

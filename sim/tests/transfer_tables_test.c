@@ -27,6 +27,7 @@
 #define WINDOW     UINT64_C(0x119000) // a linear page, at 053000
 #define HERE       UINT64_C(0x53000)
 #define ELSEWHERE  UINT64_C(0x54000)
+#define FAR        UINT64_C(0x600000) // of a PDE of its own
 #define ALIAS_2MIB UINT64_C(0x400000) // where the low memory is seen once more, in one large page
 
 enum { P = 0x1, RW = 0x2, PS = 0x80, HERE_BYTE = 0x11, ELSEWHERE_BYTE = 0x22, MOST = 5 * 0x1000 };
@@ -98,6 +99,7 @@ static struct change_row change_rows[] = {
     {"the PML4E", BARE_PML4, OTHER_PDPT | P | RW},
     {"the PDPTE", BARE_PDPT, OTHER_PD | P | RW},
     {"the PDE", BARE_PD, OTHER_PT | P | RW},
+    // This one is always read again.
     {"the PTE", BARE_PT + WINDOW / PAGE * 8, ELSEWHERE | P | RW},
 };
 
@@ -135,17 +137,20 @@ static void loaded(void **state)
     expect_window(BARE_PML4, ELSEWHERE_BYTE);
 }
 
-// The guest writes the entry, run by a budget and run as a debugger steps. Nothing but the CPU's
-// turn comes between the two reads.
+// The guest writes the entry, run by a budget and run as a debugger steps. Nothing but its turn
+// comes between the two reads. It has written the same page before, so that it is watched no more.
 static void check_guest(const struct change_row *row, bool steps)
 {
-    static const struct code store = ASM("mov [rdi], rax", "\x48\x89\x07");
-    bare_place(BARE_CODE, store);
-    cpu->vmx.gpr[VMX_RAX] = row->entry;
+    static const struct code stores =
+        ASM("mov [rdi], rax; mov [rdi], rbx", "\x48\x89\x07\x48\x89\x1F");
+    bare_place(BARE_CODE, stores);
+    cpu->vmx.gpr[VMX_RAX] = bare_peek(row->entry_phys);
+    cpu->vmx.gpr[VMX_RBX] = row->entry;
     cpu->vmx.gpr[VMX_RDI] = row->entry_phys;
+    (void)(steps ? bare_step(0) : bare_run(0, 1));
     expect_window(BARE_PML4, HERE_BYTE);
     (void)(steps ? bare_step(0) : bare_run(0, 1));
-    assert_int_equal(cpu_guest(cpu, RIP), BARE_CODE + store.len);
+    assert_int_equal(cpu_guest(cpu, RIP), BARE_CODE + stores.len);
     expect_window(BARE_PML4, ELSEWHERE_BYTE);
 }
 
@@ -167,6 +172,44 @@ static void gone_with_a_reset(void **state)
     expect_window(BARE_PML4, ELSEWHERE_BYTE);
     machine_reset(machine);
     expect_window(BARE_PML4, HERE_BYTE);
+}
+
+// --- by what VM entry injects ---------------------------------------------------------------
+
+// The frame of the injected #UD lies on a PDE, and the RIP in it is another.
+static void inject_over_pde(void)
+{
+    cpu_guest(cpu, RIP) = OTHER_PT | P | RW;
+    cpu_guest(cpu, RSP) = BARE_PD + 24 + 40;
+    assert_true(vmcs_write(&cpu->vmx.vmcs, 0x4016, 0x80000306));
+    bare_poke(BARE_PD + 24, BARE_PT | P | RW);
+}
+
+static void expect_far(uint8_t byte)
+{
+    uint8_t got = 0;
+    assert_int_equal(read_at(BARE_PML4, FAR + WINDOW, &got, 1), 1);
+    assert_int_equal(got, byte);
+}
+
+static void written_by_an_injected_event(void **state)
+{
+    (void)state;
+    inject_over_pde();
+    expect_far(HERE_BYTE);
+    assert_int_equal(machine_step(machine, false), STATUS_SUCCESS);
+    assert_int_equal(bare_peek(BARE_PD + 24), OTHER_PT | P | RW);
+    expect_far(ELSEWHERE_BYTE);
+}
+
+static void written_by_an_event_that_go_injects(void **state)
+{
+    (void)state;
+    inject_over_pde();
+    expect_far(HERE_BYTE);
+    assert_int_equal(machine_ops.go(machine), STATUS_SUCCESS);
+    assert_int_equal(machine_ops.break_in(machine), STATUS_SUCCESS);
+    expect_far(ELSEWHERE_BYTE);
 }
 
 // --- other registers ------------------------------------------------------------------------
@@ -221,6 +264,53 @@ static void a_write_moves_its_own_next_page(void **state)
         assert_int_equal(bare_peek(ELSEWHERE) & 0xFF, 0x99);
         expect_window(BARE_PML4, 0x99);
     }
+}
+
+// A large page is one page: what it moves is not asked again, even where the write changes it.
+static void expect_whole_page_written(uint64_t root, uint64_t address)
+{
+    static uint8_t bytes[2 * PAGE];
+    struct target_address to = {TARGET_LINEAR, 0, root, address};
+    memset(bytes, 0, PAGE); // entries of 0, not present
+    memset(bytes + PAGE, 0x99, PAGE);
+    assert_int_equal(write_to(to, bytes, sizeof(bytes)), sizeof(bytes));
+    assert_int_equal(bare_peek(0x200000) & 0xFF, 0x99);
+    assert_int_equal(write_to(to, bytes, sizeof(bytes)), 0);
+}
+
+#define LARGE_TABLE UINT64_C(0x1FF000) // below a boundary of 2 MiB
+
+static void a_write_through_a_1_gib_page(void **state)
+{
+    (void)state;
+    bare_poke(BARE_PML4 + 8, LARGE_TABLE | P | RW);
+    bare_poke(LARGE_TABLE, P | RW | PS);
+    expect_whole_page_written(BARE_PML4, UINT64_C(0x8000000000) + LARGE_TABLE);
+}
+
+static void a_write_through_a_4_mib_page(void **state)
+{
+    (void)state;
+    cpu_guest(cpu, CR4) = MMU_CR4_PSE;
+    cpu_guest(cpu, IA32_EFER) = 0;
+    cpu_guest(cpu, CS_ACCESS) = 0xC09B;
+    bare_poke(LARGE_TABLE, P | RW | PS);
+    expect_whole_page_written(LARGE_TABLE, LARGE_TABLE);
+}
+
+// What is remembered survives a transfer that writes elsewhere, and not one into the tables.
+static void a_harmless_write_keeps_the_table(void **state)
+{
+    (void)state;
+    const struct mmu_pde_cache *cache = &machine->pde_cache;
+    write_entry(linear(WINDOW), 0);
+    assert_true(mmu_pde_cache_covers(cache, WINDOW));
+    assert_int_equal(machine->pde_cache_writes, machine->memory.generation + machine->cpu_writes);
+    struct mmu_pde_cache before = *cache;
+    expect_window(BARE_PML4, HERE_BYTE);
+    assert_memory_equal(cache, &before, sizeof(before));
+    write_entry(linear(BARE_PT), P | RW);
+    assert_false(mmu_pde_cache_covers(cache, WINDOW));
 }
 
 // --- at random ------------------------------------------------------------------------------
@@ -378,7 +468,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_root_is_another_space, set_up, bare_tear_down),
         cmocka_unit_test_setup_teardown(what_is_reserved_follows_the_registers, set_up,
                                         bare_tear_down),
+        cmocka_unit_test_setup_teardown(written_by_an_injected_event, set_up, bare_tear_down),
+        cmocka_unit_test_setup_teardown(written_by_an_event_that_go_injects, set_up,
+                                        bare_tear_down),
         cmocka_unit_test_setup_teardown(a_write_moves_its_own_next_page, set_up, bare_tear_down),
+        cmocka_unit_test_setup_teardown(a_write_through_a_1_gib_page, set_up, bare_tear_down),
+        cmocka_unit_test_setup_teardown(a_write_through_a_4_mib_page, set_up, bare_tear_down),
+        cmocka_unit_test_setup_teardown(a_harmless_write_keeps_the_table, set_up, bare_tear_down),
         cmocka_unit_test_setup_teardown(what_is_moved_is_what_a_fresh_walk_finds, set_up,
                                         bare_tear_down),
     };

@@ -161,7 +161,7 @@ enum mmu_fault mmu_locate_runs(const struct mmu_registers *registers,
 bool mmu_pde_cache_covers(const struct mmu_pde_cache *cache, uint64_t linear);
 
 // Do any of the len bytes at guest_phys lie in a page with one of the tables of *cache, the page
-// table itself included?
+// table itself included? It knows nothing of tables that it did not meet last.
 bool mmu_pde_cache_reads(const struct mmu_pde_cache *cache, uint64_t guest_phys, uint64_t len);
 
 // May this access happen at linear? True when it may; then mmu_updates says which flags it sets.
