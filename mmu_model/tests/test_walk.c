@@ -3,11 +3,6 @@
 
 #include "tables.h"
 
-#define M32  MMU_MODE_32BIT
-#define MPAE MMU_MODE_PAE
-#define M4   MMU_MODE_4LEVEL
-#define M5   MMU_MODE_5LEVEL
-
 struct walk_case {
     const char *name;
     struct path path;
