@@ -35,6 +35,14 @@ static inline struct vmx_cpu generic_cpu(void)
     return cpu;
 }
 
+// The generic profile but for one feature.
+static inline struct vmx_profile generic_without(enum vmx_feature feature)
+{
+    struct vmx_profile profile = vmx_profile_generic;
+    profile.feature[feature] = false;
+    return profile;
+}
+
 static inline uint64_t read_field(const struct vmx_cpu *cpu, uint32_t encoding)
 {
     uint64_t value = 0;
