@@ -15,6 +15,10 @@ struct walk_world {
 
 struct mmu_memory walk_memory(struct walk_world *world);
 
+// mmu_locate and mmu_access, whose results agree with what they say of the walk.
+bool walk_locate(struct walk_world *world, uint64_t linear, struct mmu_walk *out);
+bool walk_access(struct walk_world *world, const struct mmu_access *want, struct mmu_walk *out);
+
 // Whether both end in the same way at the same place.
 bool same_place(const struct mmu_walk *a, const struct mmu_walk *b);
 

@@ -21,6 +21,14 @@
 #define EXU      UINT64_C(0x400)
 #define EABSENT  UINT64_C(0x100) // any entry without rights; not zero, which means "not mentioned"
 
+// Pages without rights, one of each size.
+#define PAGE4K (0x9000 | EWB)
+#define PAGE2M (0x40200000 | EPS | EWB)
+#define PAGE1G (UINT64_C(0x1C0000000) | EPS | EWB)
+
+// Of a row that names capabilities_clear.
+#define ALL_BUT(capability) .capabilities_clear = (capability)
+
 #define EPT_GUEST_PHYS UINT64_C(0x00007A5CB3D4E678)
 
 // 46 bits of physical address, write-back, no flags, and every capability.

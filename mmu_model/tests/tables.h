@@ -10,6 +10,12 @@ enum {
 
 #define TABLE_PHYS(level) (UINT64_C(0x1000) * (level))
 
+// Modes of paging, as rows write them.
+#define M32  MMU_MODE_32BIT
+#define MPAE MMU_MODE_PAE
+#define M4   MMU_MODE_4LEVEL
+#define M5   MMU_MODE_5LEVEL
+
 // Bits of entries, as rows write them.
 #define P      UINT64_C(0x001)
 #define RW     UINT64_C(0x002)

@@ -1,53 +1,9 @@
-// A guest's walk over a second stage: what is translated, what stops it, and what is told then; and
-// over random tables against a walk of the same memory put in order.
+// A guest's walk over a second stage: what is translated, what stops it, and what is told then.
 #include "rows.h"
 
 #include <string.h>
 
-#include "ept_tables.h"
-#include "mmu_model/nested.h"
-#include "tables.h"
-#include "world.h"
-
-// Where a guest-physical page of the rows lies in the host's memory.
-#define HOST(guest_phys) ((guest_phys) + UINT64_C(0x400000))
-
-#define PAGE_PHYS UINT64_C(0x9000) // the guest's page that the rows' address leads to
-
-// The guest's tables in host memory, and extended page tables that lead to them and to its page.
-struct guest {
-    struct cells cells; // of the host
-    struct ept_registers ept;
-    struct nested nested;
-    struct mmu_registers registers;
-    uint64_t linear;
-};
-
-static void map(struct guest *guest, uint64_t guest_phys, uint64_t rights)
-{
-    uint64_t frame = guest_phys & ~UINT64_C(0xFFF);
-    const uint64_t entry[EPT_LEVELS + 1] = {[1] = HOST(frame) | EWB | rights};
-    ept_put(&guest->cells, frame, entry);
-}
-
-// rights: of the page of the guest's table of that level, or of its page (level 0); 0: all.
-static void build(struct guest *guest, const struct path *path,
-                  const uint64_t rights[MMU_MAX_LEVELS + 1])
-{
-    struct cells tables = {.count = 0};
-    memset(guest, 0, sizeof(*guest));
-    path_put(path, &tables);
-    for (size_t i = 0; i < tables.count; i++) {
-        unsigned level = levels_of(path->mode) - (unsigned)i;
-        cells_put(&guest->cells, HOST(tables.cell[i].guest_phys), tables.cell[i].value);
-        map(guest, tables.cell[i].guest_phys, rights[level] != 0 ? rights[level] : ERWX | EXU);
-    }
-    map(guest, PAGE_PHYS, rights[0] != 0 ? rights[0] : ERWX | EXU);
-    guest->registers = path_registers(path);
-    guest->ept = ept_default_registers();
-    guest->nested = (struct nested){.ept = &guest->ept, .host = cells_memory(&guest->cells)};
-    guest->linear = path_linear(path);
-}
+#include "nested_rig.h"
 
 struct stop_case {
     const char *name;
@@ -65,12 +21,8 @@ struct stop_case {
 #define STOPPED .fault = MMU_FAULT_SECOND_STAGE
 #define ABSENT_AT(level)                                                                           \
     .rights = {[level] = EABSENT}, STOPPED, .second = EPT_FAULT_NOT_PRESENT, .at = (level)
-#define M32  MMU_MODE_32BIT
-#define MPAE MMU_MODE_PAE
-#define M4   MMU_MODE_4LEVEL
-#define M5   MMU_MODE_5LEVEL
-#define W    MMU_ACCESS_WRITE
-#define X    MMU_ACCESS_FETCH
+#define W MMU_ACCESS_WRITE
+#define X MMU_ACCESS_FETCH
 
 // clang-format off
 static struct stop_case stop_cases[] = {
@@ -159,7 +111,7 @@ static void check_stop(void **state)
     struct mmu_walk walk;
     const struct mmu_access want = {.kind = c->kind, .user = c->user};
     path.entry[1] = PAGE_PHYS | (c->leaf != 0 ? c->leaf : P | RW | US);
-    build(&guest, &path, c->rights);
+    guest_build(&guest, &path, c->rights);
     guest.ept.eptp |= c->flags ? EPT_POINTER_AD : 0;
     guest.ept.mode_based_execute = c->mode_based;
 
@@ -187,7 +139,7 @@ static void rights_of_the_second_stage_do_not_bind_a_debugger(void **state)
     const uint64_t rights[] = {EX, EX, ER, EX, ER, 0};
     struct guest guest;
     struct mmu_walk walk;
-    build(&guest, &path, rights);
+    guest_build(&guest, &path, rights);
 
     assert_true(nested_locate(&guest.registers, &guest.nested, guest.linear, &walk));
 
@@ -208,7 +160,7 @@ static void where_a_debugger_is_stopped_it_is_told(void **state)
     struct guest guest;
     struct mmu_walk walk;
 
-    build(&guest, &path, rights);
+    guest_build(&guest, &path, rights);
     assert_false(nested_locate(&guest.registers, &guest.nested, guest.linear, &walk));
     assert_int_equal(walk.fault, MMU_FAULT_SECOND_STAGE);
     assert_false(walk.valid);
@@ -218,7 +170,7 @@ static void where_a_debugger_is_stopped_it_is_told(void **state)
     assert_int_equal(guest.nested.last.fault, EPT_FAULT_NOT_PRESENT);
     assert_int_equal(guest.nested.last.guest_phys & ~UINT64_C(0xFFF), TABLE_PHYS(2));
 
-    build(&guest, &path, page_rights);
+    guest_build(&guest, &path, page_rights);
     assert_false(nested_locate(&guest.registers, &guest.nested, guest.linear, &walk));
     assert_int_equal(walk.fault, MMU_FAULT_SECOND_STAGE);
     assert_true(walk.valid);
@@ -259,7 +211,7 @@ static void memory_that_cannot_be_read_is_told_from_a_stage_that_stops(void **st
     struct guest guest;
     struct mmu_walk walk;
 
-    build(&guest, &path, rights);
+    guest_build(&guest, &path, rights);
     guest.cells.unreadable_from = HOST(0);
     assert_false(nested_locate(&guest.registers, &guest.nested, guest.linear, &walk));
     assert_int_equal(walk.fault, MMU_FAULT_UNREADABLE);
@@ -280,7 +232,7 @@ static void a_guest_of_52_bits_can_mean_more_than_ept_translates(void **state)
     const uint64_t rights[MMU_MAX_LEVELS + 1] = {0};
     struct guest guest;
     struct mmu_walk walk;
-    build(&guest, &path, rights);
+    guest_build(&guest, &path, rights);
     guest.registers.max_phys_bits = 52;
 
     assert_false(nested_access(&guest.registers, &guest.nested, guest.linear, &want, &walk));
@@ -312,7 +264,7 @@ static void flags_of_the_ept_are_an_answer(void **state)
     const uint64_t rights[MMU_MAX_LEVELS + 1] = {0};
     struct guest guest;
     struct mmu_walk walk;
-    build(&guest, &path, rights);
+    guest_build(&guest, &path, rights);
     guest.ept.eptp |= EPT_POINTER_AD;
 
     assert_true(nested_access(&guest.registers, &guest.nested, guest.linear, &read, &walk));
@@ -343,14 +295,14 @@ static void a_load_of_pdptes_is_translated_as_a_read_without_a_linear_address(vo
     struct mmu_walk walk;
     uint64_t pdpte[4] = {0};
 
-    build(&guest, &path, read_only);
+    guest_build(&guest, &path, read_only);
     guest.ept.eptp |= EPT_POINTER_AD;
     assert_true(nested_load_pdptes(&guest.registers, &guest.nested, pdpte));
     assert_int_equal(pdpte[2], TABLE_PHYS(2) | P);
     assert_int_equal(guest.nested.num_updates, 4);
     assert_int_equal(guest.nested.updates[3].set, EA);
 
-    build(&guest, &path, absent);
+    guest_build(&guest, &path, absent);
     assert_false(nested_load_pdptes(&guest.registers, &guest.nested, guest.registers.pdpte));
     assert_true(guest.nested.stopped);
     assert_int_equal(guest.nested.last.fault, EPT_FAULT_NOT_PRESENT);
@@ -363,7 +315,7 @@ static void a_load_of_pdptes_is_translated_as_a_read_without_a_linear_address(vo
     assert_true(nested_access(&guest.registers, &guest.nested, guest.linear, &want, &walk));
 
     // A reserved bit is #GP, which is the guest's affair.
-    build(&guest, &path, read_only);
+    guest_build(&guest, &path, read_only);
     guest.cells.cell[0].value |= RW;
     assert_false(nested_load_pdptes(&guest.registers, &guest.nested, pdpte));
     assert_false(guest.nested.stopped);
@@ -376,7 +328,7 @@ static void what_reads_memory_reads_it_through_the_second_stage(void **state)
     const uint64_t rights[MMU_MAX_LEVELS + 1] = {0};
     struct guest guest;
     uint8_t bytes[16];
-    build(&guest, &path, rights);
+    guest_build(&guest, &path, rights);
     struct mmu_memory memory = nested_memory(&guest.nested);
     // The next page of the linear space is the next of the guest's memory, but not of the host's.
     const uint64_t elsewhere[EPT_LEVELS + 1] = {[1] = 0x777000 | EWB | ERWX};
@@ -396,222 +348,6 @@ static void what_reads_memory_reads_it_through_the_second_stage(void **state)
     assert_false(guest.nested.stopped);
 }
 
-// --- page sizes together ----------------------------------------------------------------------
-
-struct size_case {
-    const char *name;
-    unsigned guest_level, ept_level;
-    uint64_t contiguous, host_phys;
-};
-
-// The address is 0x...33D4E678 within 1 GiB, 0x14E678 within 2 MiB.
-// clang-format off
-static struct size_case size_cases[] = {
-    {"4 KiB over 4 KiB", 1, 1, 0x988, 0x1034E678},
-    {"4 KiB over 2 MiB", 1, 2, 0x988, 0x8014E678},
-    {"4 KiB over 1 GiB", 1, 3, 0x988, 0x14034E678},
-    {"2 MiB over 4 KiB", 2, 1, 0x988, 0x1034E678},
-    {"2 MiB over 2 MiB", 2, 2, 0xB1988, 0x8014E678},
-    {"2 MiB over 1 GiB", 2, 3, 0xB1988, 0x14034E678},
-    {"1 GiB over 4 KiB", 3, 1, 0x988, 0x10D4E678},
-    {"1 GiB over 2 MiB", 3, 2, 0xB1988, 0x8014E678},
-    {"1 GiB over 1 GiB", 3, 3, 0xC2B1988, 0x173D4E678},
-};
-// clang-format on
-
-static void check_size(void **state)
-{
-    const struct size_case *c = *state;
-    static const uint64_t guest_page[] = {0, 0x4034E000 | P, 0x40200000 | PS | P,
-                                          0x40000000 | PS | P};
-    struct path path = {.mode = M4};
-    const uint64_t rights[MMU_MAX_LEVELS + 1] = {0};
-    uint64_t entry[EPT_LEVELS + 1] = {[3] = EPT_TABLE(12) | ERWX, [2] = EPT_TABLE(11) | ERWX};
-    struct guest guest;
-    struct mmu_walk walk;
-    path.entry[c->guest_level] = guest_page[c->guest_level];
-    build(&guest, &path, rights);
-    uint64_t guest_phys = guest_page[c->guest_level] & ~UINT64_C(0xFFF);
-    guest_phys |= guest.linear & (BIT(3 + 9 * c->guest_level) - 1);
-    // Tables of its own, so that the guest's tables stay where they are.
-    entry[1] = (0x10000000 | (guest_phys & 0xFFF000)) | EWB | ERWX;
-    entry[c->ept_level] = c->ept_level == 1   ? entry[1]
-                          : c->ept_level == 2 ? 0x80000000 | EPS | EWB | ERWX
-                                              : 0x140000000 | EPS | EWB | ERWX;
-    for (unsigned level = 3; level >= c->ept_level; level--) {
-        uint64_t table = level == 3 ? EPT_TABLE(3) : EPT_TABLE(level + 10);
-        cells_put(&guest.cells, table + 8 * (guest_phys >> (3 + 9 * level) & 511), entry[level]);
-    }
-
-    assert_true(nested_locate(&guest.registers, &guest.nested, guest.linear, &walk));
-
-    assert_int_equal(walk.guest_phys, guest_phys);
-    assert_int_equal(walk.contiguous, c->contiguous);
-    assert_int_equal(guest.nested.last.host_phys, c->host_phys);
-}
-
-// --- random tables ----------------------------------------------------------------------------
-
-enum {
-    NUM_TABLES = 40,
-    NUM_ASKED = 250,
-    EPT_PAGES = 4,
-    HOST_PAGES = EPT_PAGES + WORLD_NUM_PAGES,
-    PRIME = 7, // to WORLD_NUM_PAGES
-};
-
-// The world's pages in another order, behind EPT tables; some of them are not mapped.
-struct shuffled {
-    struct world world;
-    uint8_t memory[HOST_PAGES * WORLD_PAGE];
-    bool absent[WORLD_NUM_PAGES];
-    struct ept_registers ept;
-    size_t num_stopped_tables, num_stopped_pages, num_allowed, num_refused;
-};
-
-static bool read_host(void *context, uint64_t host_phys, void *buffer, size_t len)
-{
-    const struct shuffled *shuffled = context;
-    if (host_phys >= sizeof(shuffled->memory) || len > sizeof(shuffled->memory) - host_phys) {
-        return false;
-    }
-    memcpy(buffer, shuffled->memory + host_phys, len);
-    return true;
-}
-
-// The world in order, without the pages that are not mapped.
-static bool read_mapped(void *context, uint64_t guest_phys, void *buffer, size_t len)
-{
-    struct shuffled *shuffled = context;
-    struct mmu_memory memory = world_memory(&shuffled->world);
-    uint64_t page = guest_phys / WORLD_PAGE;
-    return page < WORLD_NUM_PAGES && !shuffled->absent[page] &&
-           memory.read(memory.context, guest_phys, buffer, len);
-}
-
-static uint64_t host_of_page(uint64_t page)
-{
-    return (EPT_PAGES + page * PRIME % WORLD_NUM_PAGES) * WORLD_PAGE;
-}
-
-static void put_host(struct shuffled *shuffled, uint64_t host_phys, uint64_t entry)
-{
-    for (size_t i = 0; i < 8; i++) {
-        shuffled->memory[host_phys + i] = (uint8_t)(entry >> (8 * i));
-    }
-}
-
-static void shuffle(struct shuffled *shuffled, enum mmu_mode mode)
-{
-    world_fill(&shuffled->world, mode);
-    memset(shuffled->memory, 0, (size_t)EPT_PAGES * WORLD_PAGE);
-    put_host(shuffled, 0, 0x1000 | ERWX);
-    put_host(shuffled, 0x1000, 0x2000 | ERWX);
-    put_host(shuffled, 0x1008, 0x80000000 | EPS | EWB | ERWX); // what large pages mean
-    put_host(shuffled, 0x2000, 0x3000 | ERWX);
-    for (uint64_t page = 0; page < WORLD_NUM_PAGES; page++) {
-        uint64_t host = host_of_page(page);
-        memcpy(shuffled->memory + host, shuffled->world.memory + page * WORLD_PAGE, WORLD_PAGE);
-        // The root, page 1, is there: all would stop at it.
-        shuffled->absent[page] = page != 1 && world_random_below(&shuffled->world, 12) == 0;
-        put_host(shuffled, 0x3000 + 8 * page, shuffled->absent[page] ? 0 : host | EWB | ERWX);
-    }
-    shuffled->ept = ept_default_registers();
-    shuffled->ept.eptp &= 0xFFF;
-}
-
-// Where the second stage puts a guest-physical address; false where it does not.
-static bool place(const struct shuffled *shuffled, uint64_t guest_phys, uint64_t *out_host)
-{
-    uint64_t page = guest_phys / WORLD_PAGE;
-    bool is_large = guest_phys >> 30 == 1;
-    bool is_mapped = is_large || (page < WORLD_NUM_PAGES && !shuffled->absent[page]);
-    if (is_large) {
-        *out_host = 0x80000000 | (guest_phys & 0x3FFFFFFF);
-    } else if (is_mapped) {
-        *out_host = host_of_page(page) | (guest_phys & 0xFFF);
-    }
-    return is_mapped;
-}
-
-static void check_answer(struct shuffled *shuffled, const struct nested *nested,
-                         const struct mmu_walk *seen, const struct mmu_walk *plain)
-{
-    uint64_t host = 0;
-    assert_int_equal(seen->num_entries, plain->num_entries);
-    assert_int_equal(seen->level, plain->level);
-    assert_int_equal(seen->valid, plain->valid);
-    assert_int_equal(seen->guest_phys, plain->guest_phys);
-    if (plain->fault == MMU_FAULT_UNREADABLE) {
-        // Where the second stage does lead on, the host has no memory.
-        bool is_mapped = place(shuffled, plain->entry_phys[plain->num_entries], &host);
-        assert_int_equal(seen->fault, is_mapped ? MMU_FAULT_UNREADABLE : MMU_FAULT_SECOND_STAGE);
-        assert_int_equal(nested->last.guest_phys, plain->entry_phys[plain->num_entries]);
-        assert_int_equal(nested->stopped, !is_mapped);
-        shuffled->num_stopped_tables += !is_mapped;
-        return;
-    }
-    if (plain->fault != MMU_FAULT_NONE) {
-        assert_int_equal(seen->fault, plain->fault);
-        assert_int_equal(seen->error_code, plain->error_code);
-        shuffled->num_refused++;
-        return;
-    }
-    bool is_mapped = place(shuffled, plain->guest_phys, &host);
-    assert_int_equal(seen->fault, is_mapped ? MMU_FAULT_NONE : MMU_FAULT_SECOND_STAGE);
-    assert_int_equal(nested->last.guest_phys, plain->guest_phys);
-    assert_int_equal(nested->last.host_phys, host);
-    shuffled->num_allowed += is_mapped;
-    shuffled->num_stopped_pages += !is_mapped;
-}
-
-struct mode_row {
-    const char *name;
-    enum mmu_mode mode;
-};
-
-static struct mode_row mode_rows[] = {
-    {"32-bit, shuffled", M32},
-    {"PAE, shuffled", MPAE},
-    {"4-level, shuffled", M4},
-    {"5-level, shuffled", M5},
-};
-
-static void check_linear(struct shuffled *shuffled, uint64_t linear)
-{
-    struct nested nested = {.ept = &shuffled->ept,
-                            .host = {.read = read_host, .context = shuffled}};
-    struct mmu_memory mapped = {.read = read_mapped, .context = shuffled};
-    const struct mmu_registers *registers = &shuffled->world.registers;
-    struct mmu_access want = {.kind = (enum mmu_access_kind)world_random_below(&shuffled->world, 3),
-                              .user = world_random_below(&shuffled->world, 2) != 0};
-    struct mmu_walk seen;
-    struct mmu_walk plain;
-
-    mmu_locate(registers, &mapped, linear, &plain);
-    nested_locate(registers, &nested, linear, &seen);
-    check_answer(shuffled, &nested, &seen, &plain);
-    mmu_access(registers, &mapped, linear, &want, &plain);
-    nested_access(registers, &nested, linear, &want, &seen);
-    check_answer(shuffled, &nested, &seen, &plain);
-}
-
-static void check_shuffled(void **state)
-{
-    const struct mode_row *row = *state;
-    static struct shuffled shuffled;
-    memset(&shuffled, 0, sizeof(shuffled));
-    shuffled.world.seed = 3;
-    for (size_t i = 0; i < (size_t)NUM_TABLES * NUM_ASKED; i++) {
-        if (i % NUM_ASKED == 0) {
-            shuffle(&shuffled, row->mode);
-        }
-        check_linear(&shuffled, world_random_linear(&shuffled.world, row->mode));
-    }
-    assert_true(shuffled.num_stopped_tables > 100 && shuffled.num_stopped_pages > 100);
-    assert_true(shuffled.num_allowed > 1000 && shuffled.num_refused > 100);
-}
-
 int main(void)
 {
     int failures = 0;
@@ -626,8 +362,6 @@ int main(void)
         cmocka_unit_test(what_reads_memory_reads_it_through_the_second_stage),
     };
     RUN_ROWS(failures, "stops", stop_cases, check_stop);
-    RUN_ROWS(failures, "sizes", size_cases, check_size);
-    RUN_ROWS(failures, "random tables", mode_rows, check_shuffled);
     failures += cmocka_run_group_tests(tests, NULL, NULL);
     return failures;
 }

@@ -1,60 +1,9 @@
 // Every descriptor at every privilege, through every way to use it, against tables of verdicts.
-//
-// The oracle compares no levels and takes no rights apart: it spells out what a combination is, one
-// column per property, and looks the verdict up. SDM 3A, "Privilege Levels" and what follows.
 #include "rows.h"
-
-#include <stdio.h>
-#include <string.h>
 
 #include "mmu_model/segment_check.h"
 #include "mmu_model/segment_transfer.h"
-#include "segment_rig.h"
-
-enum {
-    TESTED = 0x08,       // the selector whose descriptor is varied; its upper half is zero
-    TSS_SELECTOR = 0x18, // an available TSS
-    GATE = 0x20,         // a call gate to the tested descriptor; its upper half is zero
-    CONFORMING = 0x38,   // a code segment that every level may enter and return to
-    STACKS = 0x50,       // of ring 0, 1 and 2
-    NUM_COMBINATIONS = 3 * 32 * 2 * 4 * 4 * 4 * 4,
-    MAX_COLUMNS = 8,
-};
-
-// One descriptor and who looks at it.
-struct combination {
-    enum cpu_mode mode;
-    unsigned type; // with S as bit 4
-    bool present;
-    unsigned dpl, rpl, cpl;
-    unsigned width; // bit 0: D, bit 1: L
-};
-
-// One set of letters per column, or - for any:
-//
-//   mode   p protected, c compatibility, l 64-bit
-//   kind   data: r read-only, w writable. code: x execute-only, X readable; conforming: c, C
-//          system: L LDT, 1 3 TSS of 16 bits available and busy, 9 B of 32 or 64 bits, 4 and G call
-//          gate of 16 bits and wider, 5 task gate, o any other
-//   P      1, 0
-//   CPL    below, at or above the DPL: < = >
-//   RPL    below, at or above the DPL
-//   RPL    below, at or above the CPL
-//   width  n neither L nor D, d D, l L, b both
-//   CPL    0, or n for any other
-//
-// Every combination is matched by exactly one row.
-struct rule {
-    const char *when;
-    const char *verdict; // ok, task, or the exception with the selector's error code; GP0: with 0
-};
-
-struct use {
-    const char *name;
-    const struct rule *rules;
-    size_t num_rules;
-    struct segment_answer (*ask)(struct segment_rig *rig, const struct combination *c);
-};
+#include "rules_rig.h"
 
 #define USE(text, table, function)                                                                 \
     {                                                                                              \
@@ -218,129 +167,9 @@ static const struct rule verw_rules[] = {
 };
 // clang-format on
 
-static char relation(unsigned a, unsigned b)
-{
-    if (a == b) {
-        return '=';
-    }
-    return a < b ? '<' : '>';
-}
-
-// Letters of the 32 types, system types first.
-static const char kinds[] = "o1L345oo"
-                            "o9oBGooo"
-                            "rrwwrrww"
-                            "xxXXccCC";
-
-static char mode_letter(enum cpu_mode mode)
-{
-    if (mode == CPU_MODE_PROT32) {
-        return 'p';
-    }
-    return mode == CPU_MODE_LONG64 ? 'l' : 'c';
-}
-
-static void spell(const struct combination *c, char out[MAX_COLUMNS])
-{
-    out[0] = mode_letter(c->mode);
-    out[1] = kinds[c->type];
-    out[2] = c->present ? '1' : '0';
-    out[3] = relation(c->cpl, c->dpl);
-    out[4] = relation(c->rpl, c->dpl);
-    out[5] = relation(c->rpl, c->cpl);
-    out[6] = "ndlb"[c->width];
-    out[7] = c->cpl == 0 ? '0' : 'n';
-}
-
-// Does the next set of letters hold this one?
-static bool column_matches(const char **when, char value)
-{
-    bool found = false;
-    *when += strspn(*when, " ");
-    for (; **when != 0 && **when != ' '; (*when)++) {
-        found = found || **when == '-' || **when == value;
-    }
-    return found;
-}
-
-static bool rule_matches(const char *when, const char columns[MAX_COLUMNS])
-{
-    bool matches = true;
-    for (size_t i = 0; i < MAX_COLUMNS; i++) {
-        matches = column_matches(&when, columns[i]) && matches;
-    }
-    return matches;
-}
-
-static const char *verdict_of(const struct use *use, const struct combination *c)
-{
-    char columns[MAX_COLUMNS];
-    const char *verdict = NULL;
-    size_t num_matches = 0;
-    spell(c, columns);
-    for (size_t i = 0; i < use->num_rules; i++) {
-        if (rule_matches(use->rules[i].when, columns)) {
-            verdict = use->rules[i].verdict;
-            num_matches++;
-        }
-    }
-    if (num_matches != 1) {
-        fail_msg("%u rows match %.8s", (unsigned)num_matches, columns);
-    }
-    return verdict;
-}
-
-static struct combination combination_of(unsigned n)
-{
-    static const enum cpu_mode modes[] = {CPU_MODE_PROT32, CPU_MODE_LONG32, CPU_MODE_LONG64};
-    return (struct combination){
-        .type = n & 31,
-        .present = (n >> 5 & 1) != 0,
-        .dpl = n >> 6 & 3,
-        .rpl = n >> 8 & 3,
-        .cpl = n >> 10 & 3,
-        .width = n >> 12 & 3,
-        .mode = modes[n >> 14],
-    };
-}
-
 static uint16_t tested_selector(const struct combination *c)
 {
     return (uint16_t)(TESTED | c->rpl);
-}
-
-// A descriptor without a limit; as a gate it leads to where nothing is refused.
-static uint64_t descriptor_of(const struct combination *c)
-{
-    uint64_t rights = c->type | c->dpl << 5 | (c->present ? 0x80 : 0);
-    uint64_t fields = 0xFFFF | rights << 40;
-    switch (kinds[c->type]) {
-    case '4':
-    case 'G':
-        return fields | (uint64_t)CONFORMING << 16;
-    case '5':
-        return fields | (uint64_t)TSS_SELECTOR << 16;
-    default:
-        return fields | (c->width & UINT64_C(1)) << 54 | (c->width & UINT64_C(2)) << 52;
-    }
-}
-
-static void put_surroundings(struct segment_rig *rig)
-{
-    rig_put_gdt(rig, CONFORMING, UINT64_C(0x00AF9F000000FFFF));
-    rig_put_gdt(rig, TSS_SELECTOR, UINT64_C(0x0000890030000067));
-    for (unsigned level = 0; level < 3; level++) {
-        uint64_t dpl = (uint64_t)level << 45;
-        rig_put_gdt(rig, (uint16_t)(STACKS + 8 * level), UINT64_C(0x00CF93000000FFFF) | dpl);
-    }
-    rig->cpu.tr = (struct segment){RIG_TR, 0x8B, 0x67, RIG_TSS};
-    for (unsigned level = 0; level < 3; level++) {
-        uint64_t stack = RIG_TSS + 4 + UINT64_C(8) * level;
-        rig_put(rig, stack, UINT64_C(0x8000), 8);
-        if (rig->cpu.mode == CPU_MODE_PROT32) {
-            rig_put(rig, stack + 4, STACKS + 8 * level + level, 2);
-        }
-    }
 }
 
 static struct segment_answer ask_data(struct segment_rig *rig, const struct combination *c)
@@ -385,7 +214,7 @@ static struct segment_answer check_transfer(struct segment_answer answer,
                                             const struct segment_transfer *out,
                                             const struct combination *c)
 {
-    bool conforming = kinds[c->type] == 'c' || kinds[c->type] == 'C';
+    bool conforming = kind_of(c) == 'c' || kind_of(c) == 'C';
     bool inner = out->gated && c->type >= 16 && !conforming && c->dpl < c->cpl;
     if (answer.outcome == SEGMENT_DONE) {
         assert_int_equal(out->code.segment.selector & 3, inner ? c->dpl : c->cpl);
@@ -520,56 +349,6 @@ static struct segment_answer ask_verw(struct segment_rig *rig, const struct comb
     return ask_query(rig, c, SEGMENT_VERW);
 }
 
-static const char *exception_name(uint8_t vector)
-{
-    switch (vector) {
-    case SEGMENT_VECTOR_GP:
-        return "GP";
-    case SEGMENT_VECTOR_NP:
-        return "NP";
-    case SEGMENT_VECTOR_SS:
-        return "SS";
-    default:
-        return "?";
-    }
-}
-
-static void name_answer(struct segment_answer answer, bool external, char out[16])
-{
-    static const char *const outcomes[] = {"ok", "", "no", "task"};
-    uint32_t with_selector = TESTED | (external ? 1 : 0);
-    const char *code = "?";
-    if (answer.outcome != SEGMENT_RAISES) {
-        (void)snprintf(out, 16, "%s", outcomes[answer.outcome]);
-        return;
-    }
-    if (answer.code == with_selector) {
-        code = "";
-    } else if (answer.code == (external ? 1U : 0U)) {
-        code = "0";
-    }
-    (void)snprintf(out, 16, "%s%s", exception_name(answer.vector), code);
-}
-
-static void check_combination(const struct use *use, unsigned n)
-{
-    struct combination c = combination_of(n);
-    struct segment_rig rig;
-    char got[16];
-    rig_init(&rig, c.mode, c.cpl);
-    rig.cpu.external = (c.type & 1) != 0;
-    put_surroundings(&rig);
-    rig_put_gdt(&rig, TESTED, descriptor_of(&c));
-    const char *want = verdict_of(use, &c);
-
-    name_answer(use->ask(&rig, &c), rig.cpu.external, got);
-
-    if (strcmp(got, want) != 0) {
-        fail_msg("got %s, want %s: mode %d type %02X P %d DPL %u RPL %u CPL %u width %u", got, want,
-                 (int)c.mode, c.type, c.present, c.dpl, c.rpl, c.cpl, c.width);
-    }
-}
-
 static struct use uses[] = {
     USE("MOV to a data segment register", data_rules, ask_data),
     USE("MOV to SS", stack_rules, ask_stack),
@@ -587,14 +366,6 @@ static struct use uses[] = {
     USE("VERR", verr_rules, ask_verr),
     USE("VERW", verw_rules, ask_verw),
 };
-
-static void every_combination_has_its_verdict(void **state)
-{
-    const struct use *use = *state;
-    for (unsigned n = 0; n < NUM_COMBINATIONS; n++) {
-        check_combination(use, n);
-    }
-}
 
 int main(void)
 {

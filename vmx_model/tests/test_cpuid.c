@@ -1,32 +1,5 @@
-#include "vmx_tests.h"
-
-#include <string.h>
-
-#include "vmx_model/cpuid.h"
-
-enum { EAX = CPUID_EAX, EBX = CPUID_EBX, ECX = CPUID_ECX, EDX = CPUID_EDX };
-
-struct answer {
-    uint32_t reg[4];
-};
-
-static struct answer ask(const struct vmx_cpu *cpu, uint32_t leaf, uint32_t subleaf)
-{
-    struct answer answer;
-    memset(&answer, 0xA5, sizeof(answer));
-    vmx_cpuid(cpu->profile, cpu, leaf, subleaf, answer.reg);
-    return answer;
-}
-
-static void assert_answer_equal(struct answer want, struct answer got)
-{
-    assert_memory_equal(want.reg, got.reg, sizeof(want.reg));
-}
-
-static bool bit_of(struct answer answer, unsigned reg, unsigned bit)
-{
-    return (answer.reg[reg] >> bit & 1) != 0;
-}
+// What each leaf answers, and what it makes of registers and MSRs.
+#include "cpuid_answers.h"
 
 static void leaf_0_names_the_vendor_and_the_last_leaf(void **state)
 {
@@ -55,75 +28,6 @@ static void edx_after_reset_is_the_signature_of_leaf_1(void **state)
     struct vmx_cpu cpu = generic_cpu();
     assert_int_equal(cpu.gpr[VMX_RDX], ask(&cpu, 1, 0).reg[EAX]);
     assert_int_equal(6, cpu.gpr[VMX_RDX] >> 8 & 0xF);
-}
-
-// Each feature's bit is set with the feature and clear without it, everywhere the bit does not
-// also depend on a register.
-static struct feature_case {
-    const char *name;
-    enum vmx_feature feature;
-    uint32_t leaf, subleaf;
-    unsigned reg, bit;
-} feature_cases[] = {
-#define CPUID_FEATURE(name, leaf, subleaf, register, bit)                                          \
-    {"bit of " #name, VMX_FEATURE_##name, leaf, subleaf, register, bit},
-#include "vmx_model/features.def"
-};
-
-enum { NUM_FEATURE_CASES = sizeof(feature_cases) / sizeof(feature_cases[0]) };
-
-static void follows_the_profile(void **state)
-{
-    const struct feature_case *row = *state;
-    struct vmx_cpu cpu = generic_cpu();
-    cpu.vmcs.field[VMCS_GUEST_IA32_EFER] = 0x500;
-    cpu.vmcs.field[VMCS_GUEST_CS_ACCESS] = 0xA09B; // 64-bit mode, so that SYSCALL shows
-    struct vmx_profile lacking = vmx_profile_generic;
-    lacking.feature[row->feature] = false;
-
-    struct answer with = ask(&cpu, row->leaf, row->subleaf);
-    cpu.profile = &lacking;
-    struct answer without = ask(&cpu, row->leaf, row->subleaf);
-    assert_true(bit_of(with, row->reg, row->bit));
-    assert_false(bit_of(without, row->reg, row->bit));
-}
-
-static struct known_case {
-    const char *name;
-    uint32_t leaf, subleaf;
-    unsigned reg, bit;
-} known_cases[] = {
-    {"VMX is leaf 1 ECX bit 5", 1, 0, ECX, 5},
-    {"x2APIC is leaf 1 ECX bit 21", 1, 0, ECX, 21},
-    {"XSAVE is leaf 1 ECX bit 26", 1, 0, ECX, 26},
-    {"MSR is leaf 1 EDX bit 5", 1, 0, EDX, 5},
-    {"PAE is leaf 1 EDX bit 6", 1, 0, EDX, 6},
-    {"APIC is leaf 1 EDX bit 9", 1, 0, EDX, 9},
-    {"SEP is leaf 1 EDX bit 11", 1, 0, EDX, 11},
-    {"MTRR is leaf 1 EDX bit 12", 1, 0, EDX, 12},
-    {"PAT is leaf 1 EDX bit 16", 1, 0, EDX, 16},
-    {"MPX is leaf 7 EBX bit 14", 7, 0, EBX, 14},
-    {"SMEP is leaf 7 EBX bit 7", 7, 0, EBX, 7},
-    {"SMAP is leaf 7 EBX bit 20", 7, 0, EBX, 20},
-    {"PT is leaf 7 EBX bit 25", 7, 0, EBX, 25},
-    {"PKU is leaf 7 ECX bit 3", 7, 0, ECX, 3},
-    {"CET_SS is leaf 7 ECX bit 7", 7, 0, ECX, 7},
-    {"PKS is leaf 7 ECX bit 31", 7, 0, ECX, 31},
-    {"CET_IBT is leaf 7 EDX bit 20", 7, 0, EDX, 20},
-    {"XSAVES is leaf 0xD subleaf 1 EAX bit 3", 0xD, 1, EAX, 3},
-    {"NX is leaf 0x80000001 EDX bit 20", 0x80000001, 0, EDX, 20},
-    {"1 GiB pages are leaf 0x80000001 EDX bit 26", 0x80000001, 0, EDX, 26},
-    {"Intel 64 is leaf 0x80000001 EDX bit 29", 0x80000001, 0, EDX, 29},
-    {"invariant TSC is leaf 0x80000007 EDX bit 8", 0x80000007, 0, EDX, 8},
-};
-
-enum { NUM_KNOWN_CASES = sizeof(known_cases) / sizeof(known_cases[0]) };
-
-static void is_set_in_generic(void **state)
-{
-    const struct known_case *row = *state;
-    struct vmx_cpu cpu = generic_cpu();
-    assert_true(bit_of(ask(&cpu, row->leaf, row->subleaf), row->reg, row->bit));
 }
 
 static void osxsave_and_ospke_follow_cr4(void **state)
@@ -237,8 +141,7 @@ static void leaf_0xd_follows_xcr0_and_xss(void **state)
 static void leaf_0xd_is_empty_without_xsave(void **state)
 {
     (void)state;
-    struct vmx_profile profile = vmx_profile_generic;
-    profile.feature[VMX_FEATURE_XSAVE] = false;
+    struct vmx_profile profile = generic_without(VMX_FEATURE_XSAVE);
     struct vmx_cpu cpu;
     vmx_cpu_reset(&cpu, &profile);
     static const struct answer zero;
@@ -256,8 +159,7 @@ static void leaf_0xa_counts_the_counters(void **state)
     assert_int_equal(8, answer.reg[EAX] >> 8 & 0xFF);
     assert_int_equal(48, answer.reg[EAX] >> 16 & 0xFF);
     assert_int_equal(4, answer.reg[EDX] & 0x1F);
-    struct vmx_profile profile = vmx_profile_generic;
-    profile.feature[VMX_FEATURE_EN_PERFMON] = false;
+    struct vmx_profile profile = generic_without(VMX_FEATURE_EN_PERFMON);
     cpu.profile = &profile;
     assert_int_equal(0, ask(&cpu, 0xA, 0).reg[EAX]);
 }
@@ -270,8 +172,7 @@ static void leaf_0x14_describes_processor_trace(void **state)
     assert_int_equal(0x02490002, ask(&cpu, 0x14, 1).reg[EAX]);
     assert_int_equal(0x003F3FFF, ask(&cpu, 0x14, 1).reg[EBX]);
     assert_int_equal(0, ask(&cpu, 0x14, 2).reg[EAX]);
-    struct vmx_profile profile = vmx_profile_generic;
-    profile.feature[VMX_FEATURE_PT] = false;
+    struct vmx_profile profile = generic_without(VMX_FEATURE_PT);
     cpu.profile = &profile;
     static const struct answer zero;
     assert_answer_equal(zero, ask(&cpu, 0x14, 0));
@@ -283,8 +184,7 @@ static void leaf_5_is_empty_without_monitor(void **state)
     (void)state;
     struct vmx_cpu cpu = generic_cpu();
     assert_int_equal(64, ask(&cpu, 5, 0).reg[EAX]);
-    struct vmx_profile profile = vmx_profile_generic;
-    profile.feature[VMX_FEATURE_MONITOR] = false;
+    struct vmx_profile profile = generic_without(VMX_FEATURE_MONITOR);
     cpu.profile = &profile;
     assert_int_equal(0, ask(&cpu, 5, 0).reg[EAX]);
 }
@@ -316,7 +216,7 @@ static void leaves_that_do_not_exist_answer_as_the_last_basic_one(void **state)
                                       0x80000009, 0xC0000000, UINT32_MAX};
     struct vmx_cpu cpu = generic_cpu();
     assert_int_equal(0x80000008, ask(&cpu, 0x80000000, 0).reg[EAX]);
-    for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(leaves); i++) {
         assert_answer_equal(ask(&cpu, 0x1C, 0), ask(&cpu, leaves[i], 0));
     }
     assert_false(bit_of(ask(&cpu, 1, 0), ECX, 31)); // no hypervisor is announced
@@ -329,7 +229,7 @@ static void reserved_leaves_in_range_answer_zero(void **state)
                                       0x13, 0x17, 0x18, 0x1A, 0x1B, 0x80000005};
     static const struct answer zero;
     struct vmx_cpu cpu = generic_cpu();
-    for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(leaves); i++) {
         assert_answer_equal(zero, ask(&cpu, leaves[i], 0));
     }
 }
@@ -339,7 +239,7 @@ static void leaves_without_subleaves_ignore_ecx(void **state)
     (void)state;
     static const uint32_t leaves[] = {0, 1, 2, 5, 6, 0xA, 0x15, 0x80000001, 0x80000008};
     struct vmx_cpu cpu = generic_cpu();
-    for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(leaves); i++) {
         assert_answer_equal(ask(&cpu, leaves[i], 0), ask(&cpu, leaves[i], 7));
     }
     static const struct answer zero;
@@ -371,99 +271,9 @@ static void leaf_0x1c_is_empty_without_architectural_lbr(void **state)
     (void)state;
     struct vmx_cpu cpu = generic_cpu();
     assert_int_equal(0xF, ask(&cpu, 0x1C, 0).reg[EAX]);
-    struct vmx_profile profile = vmx_profile_generic;
-    profile.feature[VMX_FEATURE_ARCH_LBR] = false;
+    struct vmx_profile profile = generic_without(VMX_FEATURE_ARCH_LBR);
     cpu.profile = &profile;
     assert_int_equal(0, ask(&cpu, 0x1C, 0).reg[EAX]);
-}
-
-// Registers of the real processors, as their dumps have them.
-static struct model_case {
-    const char *name;
-    const char *profile;
-    uint32_t leaf, subleaf;
-    unsigned reg;
-    uint32_t mask, want;
-} model_cases[] = {
-    {"skylake-x signature", "skylake-x", 1, 0, EAX, UINT32_MAX, 0x00050654},
-    {"skylake-x features", "skylake-x", 1, 0, EDX, UINT32_MAX, 0xBFEBFBFF},
-    {"skylake-x more features", "skylake-x", 1, 0, ECX, UINT32_MAX, 0x77FEFBBF & ~UINT32_C(0x40)},
-    {"skylake-x last leaf", "skylake-x", 0, 0, EAX, UINT32_MAX, 0x16},
-    {"skylake-x addresses", "skylake-x", 0x80000008, 0, EAX, UINT32_MAX, 0x302E},
-    {"skylake-x counters", "skylake-x", 0xA, 0, EAX, UINT32_MAX, 0x07300404},
-    {"skylake-x fixed counters", "skylake-x", 0xA, 0, EDX, UINT32_MAX, 0x00000603},
-    {"skylake-x has no list of fixed counters", "skylake-x", 0xA, 0, ECX, UINT32_MAX, 0},
-    {"skylake-x L1 sets", "skylake-x", 4, 0, ECX, UINT32_MAX, 63},
-    {"skylake-x L2 geometry", "skylake-x", 4, 2, EBX, UINT32_MAX, 0x03C0003F},
-    {"skylake-x L3 geometry", "skylake-x", 4, 3, EBX, UINT32_MAX, 0x0280003F},
-    {"skylake-x L3 sets", "skylake-x", 4, 3, ECX, UINT32_MAX, 0x2FFF},
-    {"skylake-x L3 is not inclusive", "skylake-x", 4, 3, EDX, UINT32_MAX, 4},
-    {"skylake-x L2 as the extended leaf has it", "skylake-x", 0x80000006, 0, ECX, UINT32_MAX,
-     0x04008040},
-    {"skylake-x state", "skylake-x", 0xD, 0, EAX, UINT32_MAX, 0xE7},
-    {"skylake-x largest area", "skylake-x", 0xD, 0, ECX, UINT32_MAX, 2688},
-    {"skylake-x supervisor state", "skylake-x", 0xD, 1, ECX, UINT32_MAX, 0},
-    {"skylake-x TSC", "skylake-x", 0x15, 0, EBX, UINT32_MAX, 292},
-    {"skylake-x base frequency", "skylake-x", 0x16, 0, EAX, UINT32_MAX, 3500},
-    {"icelake signature", "icelake", 1, 0, EAX, UINT32_MAX, 0x000706E5},
-    {"icelake addresses", "icelake", 0x80000008, 0, EAX, UINT32_MAX, 0x3027},
-    {"icelake counters", "icelake", 0xA, 0, EAX, UINT32_MAX, 0x08300805},
-    {"icelake fixed counters", "icelake", 0xA, 0, EDX, UINT32_MAX, 0x00008604},
-    {"icelake L1 geometry", "icelake", 4, 0, EBX, UINT32_MAX, 0x02C0003F},
-    {"icelake L3 is inclusive", "icelake", 4, 3, EDX, UINT32_MAX, 6},
-    {"icelake largest area", "icelake", 0xD, 0, ECX, UINT32_MAX, 2696},
-    {"icelake crystal", "icelake", 0x15, 0, ECX, UINT32_MAX, 38400000},
-    {"icelake speculation control", "icelake", 7, 0, EDX, 0xFC000000, 0xBC000000},
-    {"tigerlake signature", "tigerlake", 1, 0, EAX, UINT32_MAX, 0x000806C1},
-    {"tigerlake addresses", "tigerlake", 0x80000008, 0, EAX, UINT32_MAX, 0x3027},
-    {"tigerlake L2 geometry", "tigerlake", 4, 2, EBX, UINT32_MAX, 0x04C0003F},
-    {"tigerlake L2 as the extended leaf has it", "tigerlake", 0x80000006, 0, ECX, UINT32_MAX,
-     0x05007040},
-    {"tigerlake CET", "tigerlake", 7, 0, EDX, 0x00100000, 0x00100000},
-    {"tigerlake supervisor state", "tigerlake", 0xD, 1, ECX, UINT32_MAX, 0x1800},
-    {"tigerlake TSC", "tigerlake", 0x15, 0, EBX, UINT32_MAX, 126},
-    {"tigerlake has no Processor Trace", "tigerlake", 0x14, 0, EAX, UINT32_MAX, 0},
-};
-
-enum { NUM_MODEL_CASES = sizeof(model_cases) / sizeof(model_cases[0]) };
-
-static void is_the_models(void **state)
-{
-    const struct model_case *row = *state;
-    struct vmx_cpu cpu;
-    vmx_cpu_reset(&cpu, vmx_profile_find(row->profile));
-    assert_int_equal(row->want, ask(&cpu, row->leaf, row->subleaf).reg[row->reg] & row->mask);
-}
-
-static int run_rows(void)
-{
-    static struct CMUnitTest features[NUM_FEATURE_CASES];
-    static struct CMUnitTest known[NUM_KNOWN_CASES];
-    static struct CMUnitTest models[NUM_MODEL_CASES];
-    for (unsigned i = 0; i < NUM_MODEL_CASES; i++) {
-        models[i] = (struct CMUnitTest){
-            .name = model_cases[i].name,
-            .test_func = is_the_models,
-            .initial_state = &model_cases[i],
-        };
-    }
-    for (unsigned i = 0; i < NUM_FEATURE_CASES; i++) {
-        features[i] = (struct CMUnitTest){
-            .name = feature_cases[i].name,
-            .test_func = follows_the_profile,
-            .initial_state = &feature_cases[i],
-        };
-    }
-    for (unsigned i = 0; i < NUM_KNOWN_CASES; i++) {
-        known[i] = (struct CMUnitTest){
-            .name = known_cases[i].name,
-            .test_func = is_set_in_generic,
-            .initial_state = &known_cases[i],
-        };
-    }
-    return _cmocka_run_group_tests("models", models, NUM_MODEL_CASES, NULL, NULL) +
-           _cmocka_run_group_tests("features", features, NUM_FEATURE_CASES, NULL, NULL) +
-           _cmocka_run_group_tests("known bits", known, NUM_KNOWN_CASES, NULL, NULL);
 }
 
 int main(void)
@@ -490,5 +300,5 @@ int main(void)
         cmocka_unit_test(reserved_leaves_in_range_answer_zero),
         cmocka_unit_test(leaves_without_subleaves_ignore_ecx),
     };
-    return run_rows() + cmocka_run_group_tests_name("cpuid", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("cpuid", tests, NULL, NULL);
 }
