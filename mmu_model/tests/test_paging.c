@@ -4,10 +4,6 @@
 
 #include "tables.h"
 
-#define M32  MMU_MODE_32BIT
-#define MPAE MMU_MODE_PAE
-#define M4   MMU_MODE_4LEVEL
-
 #define KEY(n)        (UINT64_C(n) << 59)
 #define ACCESS_OFF(n) (UINT32_C(1) << 2 * (n))
 #define WRITES_OFF(n) (UINT32_C(2) << 2 * (n))

@@ -4,11 +4,6 @@
 
 #include "tables.h"
 
-#define M32  MMU_MODE_32BIT
-#define MPAE MMU_MODE_PAE
-#define M4   MMU_MODE_4LEVEL
-#define M5   MMU_MODE_5LEVEL
-
 #define PAGE (UINT64_C(0x9000) | P | RW | US)
 
 struct rights_case {
