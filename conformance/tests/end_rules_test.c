@@ -123,12 +123,6 @@ ANSWER(other_type)
     fake_reply(fake, request, &reply);
 }
 
-ANSWER(success)
-{
-    struct packet reply = {.kind = PACKET_SUCCESS};
-    fake_reply(fake, request, &reply);
-}
-
 static void answer_number(struct fake *fake, const uint8_t *request, uint64_t number)
 {
     struct packet reply = {.kind = PACKET_STATUS, .status = {.status = number}};
