@@ -23,6 +23,14 @@ void client_open(struct client *client, const struct client_options *options)
     client->engine->next_id = 1;
 }
 
+void client_open_plain(struct client *client, PS_TRANSPORT_TYPE type, fake_packet_fn *on_packet)
+{
+    client_open(client, &(struct client_options){.type = type,
+                                                 .version = PROTOCOL_V2,
+                                                 .timeout_ms = LONG_TIMEOUT_MS,
+                                                 .on_packet = on_packet});
+}
+
 void client_close(struct client *client)
 {
     connection_close(&client->connection);
@@ -32,6 +40,13 @@ void client_close(struct client *client)
 int64_t now_ms(void)
 {
     return clock_now() / 1000000;
+}
+
+void answer_success(struct fake *fake, const uint8_t *packet, size_t len)
+{
+    (void)len;
+    struct packet reply = {.kind = PACKET_SUCCESS};
+    fake_reply(fake, packet, &reply);
 }
 
 void answer_nothing(struct fake *fake, const uint8_t *packet, size_t len)

@@ -30,10 +30,15 @@ struct client_options {
 
 // Fails the test when there is no connection.
 void client_open(struct client *client, const struct client_options *options);
+// The same in version 2, with time for every answer.
+void client_open_plain(struct client *client, PS_TRANSPORT_TYPE type, fake_packet_fn *on_packet);
 void client_close(struct client *client);
 
 // Milliseconds of the monotonic clock.
 int64_t now_ms(void);
+
+// Success without a value, whatever is asked.
+void answer_success(struct fake *fake, const uint8_t *packet, size_t len);
 
 // An answer that never comes.
 void answer_nothing(struct fake *fake, const uint8_t *packet, size_t len);

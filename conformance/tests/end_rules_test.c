@@ -1,5 +1,5 @@
 // When a call ends, and with which status: one row for each rule, played by a debuggee that breaks
-// it. The fields of replies have a test of their own.
+// it. The fields of replies and the rules of streams have tests of their own.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,25 +8,11 @@
 
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <string.h>
-
+#include "msr_rule.h"
 #include "protocol/bytes.h"
-#include "protocol/frame.h"
 #include "protocol/status.h"
-#include "rule.h"
 
 // --- calls ----------------------------------------------------------------------------------
-
-enum { MSR = 0x174, MSR_VALUE = 8 };
-
-static PULSE_STATUS call_read_msr(PPS_ENGINE engine)
-{
-    uint64_t value = 0;
-    PULSE_STATUS status = PsReadMsr(engine, MSR, &value);
-    assert_int_equal(value, status == PULSE_STATUS_SUCCESS ? MSR_VALUE : 0);
-    return status;
-}
 
 static PULSE_STATUS call_write_msr(PPS_ENGINE engine)
 {
@@ -39,32 +25,6 @@ static PULSE_STATUS call_switch_cpu(PPS_ENGINE engine)
 }
 
 // --- answers --------------------------------------------------------------------------------
-
-enum { MSR_REPLY_SIZE = 20 };
-
-// The right reply to call_read_msr, for answers that then spoil it.
-static void msr_reply(const uint8_t *request, uint8_t *out)
-{
-    struct packet reply = {.kind = PACKET_MSR_DATA, .msr_data = {.index = MSR, .value = MSR_VALUE}};
-    size_t len = reply_bytes(request, &reply, out, MSR_REPLY_SIZE);
-    assert_int_equal(len, MSR_REPLY_SIZE);
-}
-
-static void answer_right(struct fake *fake, const uint8_t *request, size_t len)
-{
-    (void)len;
-    uint8_t reply[MSR_REPLY_SIZE];
-    msr_reply(request, reply);
-    fake_send(fake, reply, sizeof(reply));
-}
-
-static void answer_with_byte(struct fake *fake, const uint8_t *request, size_t offset, uint8_t byte)
-{
-    uint8_t reply[MSR_REPLY_SIZE];
-    msr_reply(request, reply);
-    reply[offset] = byte;
-    fake_send(fake, reply, sizeof(reply));
-}
 
 ANSWER(version_1)
 {
@@ -91,11 +51,6 @@ ANSWER(unknown_type)
     answer_with_byte(fake, request, 2, 99);
 }
 
-ANSWER(wrong_echo)
-{
-    answer_with_byte(fake, request, 8, 0x75);
-}
-
 ANSWER(short_by_one)
 {
     uint8_t reply[MSR_REPLY_SIZE];
@@ -120,12 +75,6 @@ ANSWER(header_only)
 ANSWER(other_type)
 {
     struct packet reply = {.kind = PACKET_STATE};
-    fake_reply(fake, request, &reply);
-}
-
-ANSWER(success)
-{
-    struct packet reply = {.kind = PACKET_SUCCESS};
     fake_reply(fake, request, &reply);
 }
 
@@ -205,96 +154,6 @@ ANSWER(too_long_first)
     answer_right(fake, request, len);
 }
 
-ANSWER(text_first)
-{
-    fake_send_raw(fake, (const uint8_t *)"hello\r\n", 7);
-    answer_right(fake, request, len);
-}
-
-ANSWER(twice)
-{
-    answer_right(fake, request, len);
-    answer_right(fake, request, len);
-}
-
-static void answer_with_frame_byte(struct fake *fake, const uint8_t *request, size_t offset,
-                                   uint8_t flip)
-{
-    uint8_t reply[MSR_REPLY_SIZE];
-    uint8_t frame[MSR_REPLY_SIZE + FRAME_OVERHEAD_MAX];
-    msr_reply(request, reply);
-    size_t len = frame_write(reply, sizeof(reply), frame, sizeof(frame));
-    frame[offset < len ? offset : len - 1] ^= flip;
-    fake_send_raw(fake, frame, len);
-    fake_send_raw(fake, frame, 0);
-    answer_right(fake, request, 0);
-}
-
-ANSWER(bad_checksum_first)
-{
-    answer_with_frame_byte(fake, request, 3, 1);
-}
-
-ANSWER(bad_end_first)
-{
-    answer_with_frame_byte(fake, request, SIZE_MAX, 1);
-}
-
-ANSWER(bad_k_first)
-{
-    answer_with_frame_byte(fake, request, 1, 4);
-}
-
-ANSWER(bad_length_first)
-{
-    answer_with_frame_byte(fake, request, 2, 2);
-}
-
-// The good frame begins inside the bad one.
-ANSWER(frame_within_a_frame)
-{
-    uint8_t bad[] = {FRAME_START, 4, 30, 0, 0, 0, 0};
-    fake_send_raw(fake, bad, sizeof(bad));
-    answer_right(fake, request, len);
-    uint8_t rest[20] = {0};
-    fake_send_raw(fake, rest, sizeof(rest));
-}
-
-ANSWER(byte_by_byte)
-{
-    uint8_t reply[MSR_REPLY_SIZE];
-    uint8_t frame[MSR_REPLY_SIZE + FRAME_OVERHEAD_MAX];
-    msr_reply(request, reply);
-    size_t frame_len = frame_write(reply, sizeof(reply), frame, sizeof(frame));
-    for (size_t i = 0; i < frame_len; i++) {
-        fake_send_raw(fake, frame + i, 1);
-    }
-}
-
-ANSWER(hang_up)
-{
-    fake_hang_up(fake);
-}
-
-ANSWER(hang_up_within_a_frame)
-{
-    uint8_t reply[MSR_REPLY_SIZE];
-    uint8_t frame[MSR_REPLY_SIZE + FRAME_OVERHEAD_MAX];
-    msr_reply(request, reply);
-    fake_send_raw(fake, frame, frame_write(reply, sizeof(reply), frame, sizeof(frame)) - 5);
-    fake_hang_up(fake);
-}
-
-// To the fourth packet, which is the request's last repeat.
-ANSWER(late)
-{
-    if (fake->num_packets == 4) {
-        uint8_t first[FAKE_LOG_BYTES];
-        memcpy(first, fake->log[0].bytes, sizeof(first));
-        answer_right(fake, first, len);
-    }
-}
-
 ANSWER(junk_without_end)
 {
     uint8_t reply[MSR_REPLY_SIZE];
@@ -302,22 +161,6 @@ ANSWER(junk_without_end)
     reply[4] ^= 1;
     while (!fake_is_stopping(fake)) {
         fake_send(fake, reply, sizeof(reply));
-    }
-}
-
-// Faster than it can be looked at.
-ANSWER(junk_in_bulk)
-{
-    enum { NUM_FRAMES = 4000, FRAME_SIZE = MSR_REPLY_SIZE + 8 };
-    static _Thread_local uint8_t junk[NUM_FRAMES * FRAME_SIZE];
-    uint8_t reply[MSR_REPLY_SIZE];
-    msr_reply(request, reply);
-    reply[4] ^= 1;
-    for (size_t i = 0; i < NUM_FRAMES; i++) {
-        (void)frame_write(reply, sizeof(reply), junk + i * FRAME_SIZE, FRAME_SIZE);
-    }
-    while (!fake_is_stopping(fake)) {
-        fake_send_raw(fake, junk, sizeof(junk));
     }
 }
 
@@ -372,35 +215,6 @@ static struct rule rules[] = {
     {"silence is a timeout", pttNet, call_read_msr, answer_nothing, TIMEOUT, false},
     {"junk does not prolong the time", pttNet, call_read_msr, answer_junk_without_end, TIMEOUT,
      false},
-    {"junk over TCP does not prolong the time", pttTcp, call_read_msr, answer_junk_in_bulk, TIMEOUT,
-     false},
-    {"the right reply ends a call over TCP", pttTcp, call_read_msr, answer_right, OK, false},
-    {"the right reply ends a call over a Unix socket", pttPipe, call_read_msr, answer_right, OK,
-     false},
-    {"the right reply ends a call over a pty", pttSerial, call_read_msr, answer_right, OK, false},
-    {"a wrong echo over TCP is invalid", pttTcp, call_read_msr, answer_wrong_echo, INVALID, false},
-    {"text between frames costs nothing", pttTcp, call_read_msr, answer_text_first, OK, false},
-    {"a frame with a bad checksum is dropped", pttTcp, call_read_msr, answer_bad_checksum_first, OK,
-     false},
-    {"a frame with a bad end is dropped", pttTcp, call_read_msr, answer_bad_end_first, OK, false},
-    {"a frame with a bad k is dropped", pttTcp, call_read_msr, answer_bad_k_first, OK, false},
-    {"a frame with a bad length is dropped", pttPipe, call_read_msr, answer_bad_length_first, OK,
-     false},
-    {"a good frame inside a bad one is found", pttTcp, call_read_msr, answer_frame_within_a_frame,
-     OK, false},
-    {"a frame that comes byte by byte is taken", pttTcp, call_read_msr, answer_byte_by_byte, OK,
-     false},
-    {"a second reply over TCP costs nothing", pttTcp, call_read_msr, answer_twice, OK, false},
-    {"silence over TCP is a timeout", pttTcp, call_read_msr, answer_nothing, TIMEOUT, false},
-    {"silence over a pty is a timeout", pttSerial, call_read_msr, answer_nothing, TIMEOUT, false},
-    {"the last repeat over a pty is answered in time", pttSerial, call_read_msr, answer_late, OK,
-     true},
-    {"a TCP stream that closes is a lost connection", pttTcp, call_read_msr, answer_hang_up, LOST,
-     false},
-    {"a Unix stream that closes is a lost connection", pttPipe, call_read_msr, answer_hang_up, LOST,
-     false},
-    {"a stream that closes within a frame is a lost connection", pttTcp, call_read_msr,
-     answer_hang_up_within_a_frame, LOST, false},
 };
 
 int main(void)

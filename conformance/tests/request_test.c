@@ -23,13 +23,6 @@ static struct client_options silent(PS_TRANSPORT_TYPE type, uint32_t version)
                                    .on_packet = answer_nothing};
 }
 
-static void answer_success(struct fake *fake, const uint8_t *request, size_t len)
-{
-    (void)len;
-    struct packet reply = {.kind = PACKET_SUCCESS};
-    fake_reply(fake, request, &reply);
-}
-
 static uint32_t id_of(const struct fake_log *log)
 {
     return packet_header_read(log->bytes).id;

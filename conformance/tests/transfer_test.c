@@ -10,144 +10,10 @@
 #include <string.h>
 
 #include "client_fixture.h"
-#include "protocol/bytes.h"
+#include "fake_memory.h"
 #include "protocol/status.h"
 
 enum { BUFFER_SIZE = 4 * PACKET_MAX_V2 };
-
-enum ending {
-    END_NONE,    // every chunk is answered in full
-    END_SHORT,   // the chunk moves one byte less
-    END_STATUS,  // it is answered by an error
-    END_SILENCE, // it is not answered
-    END_INVALID, // its reply is malformed
-};
-
-// A debuggee whose memory byte at an address is a function of it. What is asked is kept.
-struct memory {
-    enum ending ending;
-    size_t ends_at; // index of the chunk
-    size_t num_chunks;
-    uint32_t lengths[8];
-    uint64_t addresses[8];
-    bool matches; // what was written is what belongs there
-};
-
-static uint8_t byte_at(uint64_t address)
-{
-    return (uint8_t)(address * 7 + (address >> 8));
-}
-
-static void fill(uint8_t *bytes, uint64_t address, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        bytes[i] = byte_at(address + i);
-    }
-}
-
-// --- the debuggee ---------------------------------------------------------------------------
-
-// Where a request of each type says how much and where; and its type of data reply.
-struct layout {
-    uint16_t type;
-    uint8_t address;
-    uint8_t length;
-    uint8_t size;
-    bool is_write;
-    uint16_t reply;
-};
-
-static const struct layout layouts[] = {
-    {5, 16, 26, 30, false, 4},  {6, 16, 26, 30, true, 0},    {7, 16, 24, 28, false, 5},
-    {8, 16, 24, 28, true, 0},   {9, 8, 16, 20, false, 6},    {10, 8, 16, 20, true, 0},
-    {11, 8, 10, 16, false, 7},  {12, 8, 10, 16, true, 0},    {64, 16, 28, 32, false, 64},
-    {65, 16, 28, 32, true, 65}, {66, 16, 26, 30, false, 66}, {67, 16, 26, 30, true, 65},
-    {68, 8, 18, 22, false, 68}, {69, 8, 18, 22, true, 65},
-};
-
-static const struct layout *layout_of(uint16_t type)
-{
-    for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
-        if (layouts[i].type == type) {
-            return &layouts[i];
-        }
-    }
-    return NULL;
-}
-
-static void send_number(struct fake *fake, const uint8_t *request, uint16_t type, uint64_t number)
-{
-    uint8_t reply[17] = {request[0], CLASS_REPLY};
-    store_le(reply + 2, 2, type);
-    memcpy(reply + 4, request + 4, 4);
-    store_le(reply + 8, 8, number);
-    fake_send(fake, reply, type == 65 ? 17 : 16);
-}
-
-static void send_data(struct fake *fake, const uint8_t *request, const struct layout *layout,
-                      uint32_t len)
-{
-    static _Thread_local uint8_t reply[PACKET_MAX];
-    memcpy(reply, request, layout->size);
-    reply[1] = CLASS_REPLY;
-    store_le(reply + 2, 2, layout->reply);
-    store_le(reply + layout->length, 4, len);
-    fill(reply + layout->size, load_le(request + layout->address, 8), len);
-    fake_send(fake, reply, layout->size + len);
-}
-
-static void take_written(struct memory *memory, const uint8_t *data, uint64_t address, uint32_t len)
-{
-    for (uint32_t i = 0; i < len; i++) {
-        memory->matches = memory->matches && data[i] == byte_at(address + i);
-    }
-}
-
-static void answer_chunk(struct fake *fake, const uint8_t *request, const struct layout *layout,
-                         uint32_t len)
-{
-    struct memory *memory = fake->user;
-    if (layout->is_write) {
-        take_written(memory, request + layout->size, load_le(request + layout->address, 8), len);
-        send_number(fake, request, layout->reply, len);
-    } else {
-        send_data(fake, request, layout, len);
-    }
-}
-
-static void answer_memory(struct fake *fake, const uint8_t *request, size_t len)
-{
-    struct memory *memory = fake->user;
-    if (packet_header_read(request).class == CLASS_RESEND) {
-        return;
-    }
-    const struct layout *layout = layout_of(packet_header_read(request).type);
-    uint32_t asked = (uint32_t)load_le(request + layout->length, 4);
-    assert_int_equal(len, layout->size + (layout->is_write ? asked : 0));
-    size_t chunk = memory->num_chunks;
-    if (chunk < 8) {
-        memory->lengths[chunk] = asked;
-        memory->addresses[chunk] = load_le(request + layout->address, 8);
-    }
-    memory->num_chunks++;
-    enum ending ending = chunk >= memory->ends_at ? memory->ending : END_NONE;
-    switch (ending) {
-    case END_NONE:
-        answer_chunk(fake, request, layout, asked);
-        break;
-    case END_SHORT:
-        answer_chunk(fake, request, layout, asked - 1);
-        break;
-    case END_STATUS:
-        send_number(fake, request, 1, 0xC0000021);
-        break;
-    case END_INVALID:
-        send_number(fake, request, 8, 0);
-        break;
-    case END_SILENCE:
-        break;
-    }
-}
 
 // --- the calls ------------------------------------------------------------------------------
 
@@ -179,7 +45,7 @@ TRANSFER(write_mmio_linear, PsWriteMmioLinear(engine, 0, AT, 8, &cache, bytes, l
 TRANSFER(read_mmio_physical, PsReadMmioPhysical(engine, AT, 8, &cache, bytes, len, moved))
 TRANSFER(write_mmio_physical, PsWriteMmioPhysical(engine, AT, 8, &cache, bytes, len, moved))
 
-static void open_memory(struct client *client, struct memory *memory, uint32_t version,
+static void open_memory(struct client *client, struct fake_memory *memory, uint32_t version,
                         PS_TRANSPORT_TYPE type)
 {
     memory->matches = true;
@@ -188,7 +54,7 @@ static void open_memory(struct client *client, struct memory *memory, uint32_t v
                             .type = type,
                             .version = version,
                             .timeout_ms = is_silent ? SHORT_TIMEOUT_MS : LONG_TIMEOUT_MS,
-                            .on_packet = answer_memory,
+                            .on_packet = fake_memory_answer,
                             .user = memory,
                         });
 }
@@ -239,13 +105,13 @@ static void test_cut(void **state)
     static uint8_t bytes[BUFFER_SIZE];
     static uint8_t expected[BUFFER_SIZE];
     size_t len = 2 * cut->max + 8;
-    struct memory memory = {0};
+    struct fake_memory memory = {0};
     struct client client;
     open_memory(&client, &memory, cut->version, pttPipe);
     // What a read has to bring, and a write to take.
     for (size_t at = 0; at < len; at += cut->stays ? cut->max : len) {
         size_t part = len - at < cut->max ? len - at : cut->max;
-        fill(expected + at, AT, cut->stays ? part : len);
+        fake_memory_fill(expected + at, AT, cut->stays ? part : len);
     }
     memset(bytes, 0, len);
     memcpy(bytes, expected, cut->is_write ? len : 0);
@@ -268,10 +134,10 @@ static void test_every_byte_arrives(void **state)
     const PS_TRANSPORT_TYPE *type = *state;
     static uint8_t bytes[BUFFER_SIZE];
     static uint8_t expected[BUFFER_SIZE];
-    struct memory memory = {0};
+    struct fake_memory memory = {0};
     struct client client;
     open_memory(&client, &memory, PROTOCOL_V2, *type);
-    fill(expected, AT, sizeof(expected));
+    fake_memory_fill(expected, AT, sizeof(expected));
     uint64_t moved = 0;
     memset(bytes, 0, sizeof(bytes));
     assert_int_equal(read_linear(client.engine, bytes, sizeof(bytes), &moved), 0);
@@ -330,7 +196,7 @@ static void test_end(void **state)
 {
     const struct end_row *row = *state;
     static uint8_t bytes[BUFFER_SIZE];
-    struct memory memory = {.ending = row->ending, .ends_at = row->ends_at};
+    struct fake_memory memory = {.ending = row->ending, .ends_at = row->ends_at};
     struct client client;
     open_memory(&client, &memory, row->version, pttPipe);
     uint64_t moved = 99;
@@ -347,7 +213,7 @@ static void test_a_transfer_does_not_wrap_around(void **state)
 {
     (void)state;
     static uint8_t bytes[BUFFER_SIZE];
-    struct memory memory = {0};
+    struct fake_memory memory = {0};
     struct client client;
     open_memory(&client, &memory, PROTOCOL_V2, pttPipe);
     uint64_t moved = 0;
@@ -366,7 +232,7 @@ static void test_a_read_of_nothing_is_asked_in_version_2(void **state)
     (void)state;
     uint8_t byte = 0;
     uint64_t moved = 1;
-    struct memory memory = {0};
+    struct fake_memory memory = {0};
     struct client client;
     open_memory(&client, &memory, PROTOCOL_V2, pttPipe);
     assert_int_equal(read_linear(client.engine, &byte, 0, &moved), PULSE_STATUS_SUCCESS);
@@ -381,7 +247,7 @@ static void test_a_large_port_transfer_has_whole_accesses(void **state)
     (void)state;
     static uint8_t bytes[BUFFER_SIZE];
     PS_CACHE_TYPE cache = pctUncacheable;
-    struct memory memory = {0};
+    struct fake_memory memory = {0};
     struct client client;
     open_memory(&client, &memory, PROTOCOL_V2, pttPipe);
     assert_int_equal(PsReadIo(client.engine, 0x60, 4, bytes, 61426, NULL),

@@ -1,4 +1,4 @@
-// Transports and engines: names, refusals, text, memory that is out, and null pointers.
+// Transports and engines: names, refusals, text, and memory that is out.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,26 +54,11 @@ static void test_no_memory_for_an_engine(void **state)
     assert_null(engine);
 }
 
-static void answer_success(struct fake *fake, const uint8_t *request, size_t len)
-{
-    (void)len;
-    struct packet reply = {.kind = PACKET_SUCCESS};
-    fake_reply(fake, request, &reply);
-}
-
-static void open_client(struct client *client, PS_TRANSPORT_TYPE type, fake_packet_fn *on_packet)
-{
-    client_open(client, &(struct client_options){.type = type,
-                                                 .version = PROTOCOL_V2,
-                                                 .timeout_ms = LONG_TIMEOUT_MS,
-                                                 .on_packet = on_packet});
-}
-
 static void test_no_memory_for_a_request(void **state)
 {
     (void)state;
     struct client client;
-    open_client(&client, pttPipe, answer_success);
+    client_open_plain(&client, pttPipe, answer_success);
     failing_allocation = 1;
     assert_int_equal(PsPing(client.engine), PULSE_STATUS_INSUFFICIENT_RESOURCES);
     assert_int_equal(PsPing(client.engine), PULSE_STATUS_SUCCESS);
@@ -173,7 +158,7 @@ static void test_a_refusing_udp_port_is_a_failed_read(void **state)
 {
     (void)state;
     struct client client;
-    open_client(&client, pttNet, answer_nothing);
+    client_open_plain(&client, pttNet, answer_nothing);
     fake_stop(&client.fake);
     assert_int_equal(PsPing(client.engine), PULSE_STATUS_READ_FAILED);
     assert_int_equal(PsPing(client.engine), PULSE_STATUS_READ_FAILED);
@@ -185,7 +170,7 @@ static void test_an_old_refusal_is_not_the_next_sends(void **state)
 {
     (void)state;
     struct client client;
-    open_client(&client, pttNet, answer_nothing);
+    client_open_plain(&client, pttNet, answer_nothing);
     fake_stop(&client.fake);
     assert_int_equal(send(client.connection.transport->fd, "", 1, 0), 1);
     assert_int_equal(PsPing(client.engine), PULSE_STATUS_READ_FAILED);
@@ -198,7 +183,7 @@ static void test_a_refused_send_is_a_failed_write(void **state)
     struct client client;
     uint8_t byte = 0;
     uint64_t moved = 1;
-    open_client(&client, pttNet, answer_nothing);
+    client_open_plain(&client, pttNet, answer_nothing);
     shutdown(client.connection.transport->fd, SHUT_WR);
     assert_int_equal(PsWritePhysicalMemory(client.engine, 0, &byte, 1, &moved),
                      PULSE_STATUS_WRITE_FAILED);
@@ -212,7 +197,7 @@ static void test_a_send_that_does_not_end_is_a_timeout_and_then_a_lost_connectio
     (void)state;
     static uint8_t bytes[60000];
     struct client client;
-    open_client(&client, pttTcp, answer_nothing);
+    client_open_plain(&client, pttTcp, answer_nothing);
     int fd = client.connection.transport->fd;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int));
     close(client.fake.wake[1]);
@@ -245,7 +230,7 @@ static void test_a_reset_connection_works_again(void **state)
 {
     (void)state;
     struct client client;
-    open_client(&client, pttPipe, answer_hang_up);
+    client_open_plain(&client, pttPipe, answer_hang_up);
     assert_int_equal(PsPing(client.engine), PULSE_STATUS_DEVICE_CONNECTION_LOST);
     assert_int_equal(PsPing(client.engine), PULSE_STATUS_DEVICE_CONNECTION_LOST);
     assert_int_equal(TransportResetConnection(client.connection.transport), PULSE_STATUS_SUCCESS);
@@ -303,183 +288,12 @@ static void test_text_goes_to_the_callback(void **state)
     const PS_TRANSPORT_TYPE *type = *state;
     struct text text = {0};
     struct client client;
-    open_client(&client, *type, answer_with_text);
+    client_open_plain(&client, *type, answer_with_text);
     TransportSetRawDataCallback(client.connection.transport, take_text, (uintptr_t)&text);
     assert_int_equal(PsPing(client.engine), PULSE_STATUS_SUCCESS);
     assert_int_equal(PsPing(client.engine), PULSE_STATUS_SUCCESS);
     client_close(&client);
     assert_memory_equal(text.bytes, "hello\r\nthere\r\nhello\r\n", 21);
-}
-
-// --- null pointers --------------------------------------------------------------------------
-
-static void test_null_pointers_of_engines_and_transports(void **state)
-{
-    (void)state;
-    uint32_t number = 0;
-    char name[8];
-    PPS_TRANSPORT transport = NULL;
-    PPS_ENGINE engine = NULL;
-    TransportCreate(&transport, pttNet);
-    EngCreateEngine(&engine);
-    const PULSE_STATUS statuses[] = {
-        TransportCreate(NULL, pttNet),
-        TransportCreate(&(PPS_TRANSPORT){NULL}, pttLocal),
-        TransportGetInterfaceCount(NULL, &number),
-        TransportGetInterfaceCount(transport, NULL),
-        TransportGetInterfaceName(NULL, 0, name, &number),
-        TransportGetInterfaceName(transport, 0, NULL, &number),
-        TransportGetInterfaceName(transport, 0, name, NULL),
-        TransportSetInterfaceName(NULL, "127.0.0.1"),
-        TransportSetInterfaceName(transport, NULL),
-        TransportSetRawDataCallback(NULL, take_text, 0),
-        TransportResetConnection(NULL),
-        TransportDestroy(NULL),
-        EngCreateEngine(NULL),
-        EngAssignTransport(NULL, transport),
-        EngAssignTransport(engine, NULL),
-        EngSetRequestTimeout(NULL, 0),
-        EngStart(NULL),
-        EngStop(NULL),
-        EngDestroyEngine(NULL),
-        EngSetProtocolVersion(NULL, 1),
-        EngSetProtocolVersion(engine, 3),
-        EngGetProtocolVersion(NULL, &number),
-        EngGetProtocolVersion(engine, NULL),
-    };
-    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
-        assert_int_equal(statuses[i], PULSE_STATUS_INVALID_PARAMETER);
-    }
-    TransportDestroy(transport);
-    EngDestroyEngine(engine);
-}
-
-static void check_all_refused(const PULSE_STATUS *statuses, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        assert_int_equal(statuses[i], PULSE_STATUS_INVALID_PARAMETER);
-    }
-}
-
-#define CHECK_REFUSED(...)                                                                         \
-    do {                                                                                           \
-        const PULSE_STATUS statuses[] = {__VA_ARGS__};                                             \
-        check_all_refused(statuses, sizeof(statuses) / sizeof(statuses[0]));                       \
-    } while (0)
-
-static void check_null_registers(PPS_ENGINE engine)
-{
-    uint8_t byte = 0;
-    uint64_t mask = 1;
-    PS_CTX_EXT extended;
-    CHECK_REFUSED(PsGetStateInfo(engine, NULL), PsGetCpuInfo(engine, NULL, &byte),
-                  PsGetCpuInfo(engine, &byte, NULL), PsGetTargetInfo(engine, NULL),
-                  PsGetContext(engine, NULL, 1, NULL), PsSetContext(engine, NULL, 1),
-                  PsGetExtendedContext(engine, NULL, 0, &mask),
-                  PsGetExtendedContext(engine, &extended, 0, NULL),
-                  PsSetExtendedContext(engine, NULL, 1), PsCpuId(engine, 0, 0, NULL),
-                  PsReadMsr(engine, 0, NULL));
-}
-
-static void check_null_memory(PPS_ENGINE engine)
-{
-    uint64_t moved = 9;
-    CHECK_REFUSED(PsReadVirtualMemory(engine, 0, 0, 0, NULL, 1, NULL),
-                  PsWriteVirtualMemory(engine, 0, 0, 0, NULL, 1, NULL),
-                  PsReadLinearMemory(engine, 0, 0, NULL, 1, NULL),
-                  PsWriteLinearMemory(engine, 0, 0, NULL, 1, NULL),
-                  PsReadPhysicalMemory(engine, 0, NULL, 0, NULL),
-                  PsWritePhysicalMemory(engine, 0, NULL, 1, &moved),
-                  PsReadIo(engine, 0, 1, NULL, 1, NULL), PsWriteIo(engine, 0, 1, NULL, 1, NULL));
-    assert_int_equal(moved, 0);
-}
-
-static void check_null_mmio(PPS_ENGINE engine)
-{
-    uint8_t byte = 0;
-    uint64_t moved = 9;
-    PS_CACHE_TYPE cache = pctUncacheable;
-    CHECK_REFUSED(PsReadMmioVirtual(engine, 0, 0, 0, 1, NULL, &byte, 1, &moved),
-                  PsReadMmioVirtual(engine, 0, 0, 0, 1, &cache, NULL, 1, NULL),
-                  PsWriteMmioVirtual(engine, 0, 0, 0, 1, NULL, &byte, 1, NULL),
-                  PsReadMmioLinear(engine, 0, 0, 1, NULL, &byte, 1, NULL),
-                  PsWriteMmioLinear(engine, 0, 0, 1, &cache, NULL, 1, NULL),
-                  PsReadMmioPhysical(engine, 0, 1, NULL, &byte, 1, NULL),
-                  PsWriteMmioPhysical(engine, 0, 1, NULL, &byte, 1, NULL));
-    assert_int_equal(moved, 0);
-}
-
-static void check_null_searches(PPS_ENGINE engine)
-{
-    static uint8_t pattern[PATTERN_MAX + 1];
-    CHECK_REFUSED(PsSearchVirtualMemory(engine, 0, 0, 0, 1, NULL, 1, 1, 0, NULL),
-                  PsSearchLinearMemory(engine, 0, 0, 1, pattern, 0, 1, 0, NULL),
-                  PsSearchPhysicalMemory(engine, 0, 1, pattern, sizeof(pattern), 1, 0, NULL),
-                  PsWalkPageVirtual(engine, 0, 0, 0, NULL), PsWalkPageLinear(engine, 0, 0, NULL));
-}
-
-static void check_null_breakpoints(PPS_ENGINE engine)
-{
-    static PS_BREAK_POINT_INFO breakpoints[PS_MAX_BREAK_POINTS];
-    static PS_BREAK_POINT_FILTER_INFO filters[PS_MAX_BREAK_POINT_FILTERS];
-    uint16_t count = 0;
-    CHECK_REFUSED(PsAddBreakPointFilter(engine, 1, NULL, NULL),
-                  PsGetBreakPointInfo(engine, NULL, 1, &count, NULL),
-                  PsGetBreakPointInfo(engine, breakpoints, 1, NULL, &count),
-                  PsGetBreakPointFilterInfo(engine, NULL, 1, 0, &count),
-                  PsGetBreakPointFilterInfo(engine, filters, 1, 0, NULL));
-}
-
-static void check_null_calls(PPS_ENGINE engine)
-{
-    check_null_registers(engine);
-    check_null_memory(engine);
-    check_null_mmio(engine);
-    check_null_searches(engine);
-    check_null_breakpoints(engine);
-}
-
-static void test_null_pointers_of_calls_send_nothing(void **state)
-{
-    (void)state;
-    struct client client;
-    open_client(&client, pttPipe, answer_success);
-    check_null_calls(client.engine);
-    client_close(&client);
-    assert_int_equal(client.fake.num_packets, 0);
-}
-
-static void test_a_null_engine_is_an_invalid_parameter(void **state)
-{
-    (void)state;
-    uint8_t byte = 0;
-    uint64_t number = 0;
-    PS_BREAK_POINT_FILTER_PARAMS params = {0};
-    check_null_calls(NULL);
-    const PULSE_STATUS statuses[] = {
-        PsPing(NULL),
-        PsGo(NULL),
-        PsBreakIn(NULL),
-        PsStep(NULL, 0),
-        PsSwitchCpu(NULL, 0),
-        PsReboot(NULL),
-        PsReadMsr(NULL, 0, &number),
-        PsWriteMsr(NULL, 0, 0),
-        PsReadPhysicalMemory(NULL, 0, &byte, 1, NULL),
-        PsWritePhysicalMemory(NULL, 0, &byte, 1, NULL),
-        PsVirtualToPhysical(NULL, 0, 0, 0, &number),
-        PsLinearToPhysical(NULL, 0, 0, &number),
-        PsSetBreakPoint(NULL, 0, NULL),
-        PsRemoveBreakPoint(NULL, 1),
-        PsClearBreakPoints(NULL),
-        PsAddBreakPointFilter(NULL, 1, &params, NULL),
-        PsRemoveBreakPointFilter(NULL, 1, 1),
-        PsAddBreakPointFilter2018(NULL, 1, 0, 0, 0, 0),
-        PsRemoveBreakPointFilter2018(NULL, 1, 0, 0, 0, 0),
-    };
-    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
-        assert_int_equal(statuses[i], PULSE_STATUS_INVALID_PARAMETER);
-    }
 }
 
 #define LENGTH(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -500,9 +314,6 @@ int main(void)
         cmocka_unit_test(test_a_send_that_does_not_end_is_a_timeout_and_then_a_lost_connection),
         cmocka_unit_test(test_a_reset_connection_works_again),
         cmocka_unit_test(test_an_engine_needs_a_transport_and_a_start),
-        cmocka_unit_test(test_null_pointers_of_engines_and_transports),
-        cmocka_unit_test(test_null_pointers_of_calls_send_nothing),
-        cmocka_unit_test(test_a_null_engine_is_an_invalid_parameter),
         {"text over UDP goes to the callback", test_text_goes_to_the_callback, NULL, NULL, &udp},
         {"text over TCP goes to the callback", test_text_goes_to_the_callback, NULL, NULL, &tcp},
     };

@@ -140,7 +140,7 @@ static void send_value(struct fake *fake, const uint8_t *request, uint8_t type, 
     fake_send(fake, reply, sizeof(reply));
 }
 
-ANSWER(success)
+ANSWER(no_value)
 {
     send_value(fake, request, 0, 0);
 }
@@ -252,7 +252,7 @@ static struct rule rules[] = {
     {"a resend request is answered", call_state, answer_to_the_second_resend, 0, false},
     {"a notification ends a break-in", call_break_in, answer_stopped, 0, false},
     {"a notification ends a go", call_go, answer_running, 0, false},
-    {"a success ends a break-in", call_break_in, answer_success, 0, false},
+    {"a success ends a break-in", call_break_in, answer_no_value, 0, false},
     {"a notification does not end a ping", call_ping, answer_stopped, INVALID, false},
     {"a status comes with all its 64 bits", call_ping, answer_wide_status, UINT64_C(0x1C0000000),
      false},

@@ -9,22 +9,6 @@
 
 #include "boundary_requests.h"
 
-static struct world world;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&world, false);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&world);
-    return 0;
-}
-
 struct refusal_row {
     const char *name;
     enum world_mode mode; // but for
@@ -48,20 +32,20 @@ static struct refusal_row refusal_rows[] = {
 static void enter_refusal(const struct refusal_row *row)
 {
     enum { VMCS_GUEST_EFER = 0x2806, VMCS_GUEST_INTERRUPTIBILITY = 0x4824 };
-    world_enter_flat(&world, row->mode);
-    world_set(&world, "cr0", row->cr0);
-    world_set(&world, "cr4", row->cr4);
-    world_set_vmcs(&world, VMCS_GUEST_EFER, row->efer);
-    world_set_vmcs(&world, VMCS_GUEST_INTERRUPTIBILITY, row->interruptibility);
+    world_enter_flat(&group_world, row->mode);
+    world_set(&group_world, "cr0", row->cr0);
+    world_set(&group_world, "cr4", row->cr4);
+    world_set_vmcs(&group_world, VMCS_GUEST_EFER, row->efer);
+    world_set_vmcs(&group_world, VMCS_GUEST_INTERRUPTIBILITY, row->interruptibility);
 }
 
 static void expect_cpu_mode(uint8_t mode)
 {
     for (int version = PROTOCOL_V1; version <= PROTOCOL_V2; version++) {
         struct packet request = {.kind = PACKET_GET_CONTEXT};
-        world_ask(&world, (enum protocol_version)version, &request);
-        assert_int_equal(world.rig.reply.kind, PACKET_CONTEXT);
-        assert_int_equal(world.rig.reply.context.cpu_mode, mode);
+        world_ask(&group_world, (enum protocol_version)version, &request);
+        assert_int_equal(group_world.rig.reply.kind, PACKET_CONTEXT);
+        assert_int_equal(group_world.rig.reply.context.cpu_mode, mode);
     }
 }
 
@@ -73,7 +57,7 @@ static void no_address_translates(void **state)
     enter_refusal(row);
     expect_cpu_mode(row->cpu_mode);
     for (size_t i = 0; i < sizeof(selectors) / sizeof(selectors[0]); i++) {
-        expect_refusals(&world, world.root, selectors[i], refused);
+        expect_refusals(&group_world, group_world.root, selectors[i], refused);
     }
 }
 
@@ -81,37 +65,37 @@ static void no_address_translates(void **state)
 static void the_mode_comes_first(void **state)
 {
     enter_refusal(*state);
-    struct packet request = linear_request(PACKET_SEARCH_LINEAR, world.root);
+    struct packet request = linear_request(PACKET_SEARCH_LINEAR, group_world.root);
     request.search_linear.ignore_gaps = 1;
-    world_ask(&world, PROTOCOL_V2, &request);
-    expect_status(&world.rig.reply, INVALID_CPU_MODE);
+    world_ask(&group_world, PROTOCOL_V2, &request);
+    expect_status(&group_world.rig.reply, INVALID_CPU_MODE);
     request = linear_request(PACKET_READ_LINEAR, UINT64_C(1) << 46);
     request.read_linear.address = UINT64_C(0x800000000000);
-    world_ask(&world, PROTOCOL_V2, &request);
-    expect_status(&world.rig.reply, INVALID_CPU_MODE);
+    world_ask(&group_world, PROTOCOL_V2, &request);
+    expect_status(&group_world.rig.reply, INVALID_CPU_MODE);
 }
 
 static void what_needs_no_translation_is_served(void **state)
 {
     enter_refusal(*state);
-    world_poke(&world, WORLD_FRAMES, "text", 4);
-    struct packet request = linear_request(PACKET_READ_LINEAR, world.root);
+    world_poke(&group_world, WORLD_FRAMES, "text", 4);
+    struct packet request = linear_request(PACKET_READ_LINEAR, group_world.root);
     request.read_linear.length = 0;
-    world_ask(&world, PROTOCOL_V2, &request);
-    assert_int_equal(world.rig.reply.kind, PACKET_LINEAR_DATA);
-    assert_int_equal(world.rig.reply.linear_data.length, 0);
+    world_ask(&group_world, PROTOCOL_V2, &request);
+    assert_int_equal(group_world.rig.reply.kind, PACKET_LINEAR_DATA);
+    assert_int_equal(group_world.rig.reply.linear_data.length, 0);
     request = (struct packet){.kind = PACKET_READ_PHYSICAL,
                               .read_physical = {.address = WORLD_FRAMES, .length = 4}};
-    world_ask(&world, PROTOCOL_V2, &request);
-    assert_int_equal(world.rig.reply.kind, PACKET_PHYSICAL_DATA);
-    assert_memory_equal(world.rig.reply.physical_data.data, "text", 4);
+    world_ask(&group_world, PROTOCOL_V2, &request);
+    assert_int_equal(group_world.rig.reply.kind, PACKET_PHYSICAL_DATA);
+    assert_memory_equal(group_world.rig.reply.physical_data.data, "text", 4);
     request = (struct packet){.kind = PACKET_SEARCH_PHYSICAL,
                               .search_physical = {.start = WORLD_FRAMES,
                                                   .end = WORLD_FRAMES,
                                                   .length = 4,
                                                   .pattern = (const uint8_t *)"text"}};
-    world_ask(&world, PROTOCOL_V2, &request);
-    assert_int_equal(world.rig.reply.kind, PACKET_SEARCH_HIT);
+    world_ask(&group_world, PROTOCOL_V2, &request);
+    assert_int_equal(group_world.rig.reply.kind, PACKET_SEARCH_HIT);
 }
 
 static void a_guest_in_smm_does_not_run(void **state)
@@ -119,18 +103,18 @@ static void a_guest_in_smm_does_not_run(void **state)
     static const enum packet_kind kinds[] = {PACKET_GO, PACKET_STEP};
     (void)state;
     enter_refusal(&refusal_rows[sizeof(refusal_rows) / sizeof(refusal_rows[0]) - 1]);
-    world_set(&world, "rip", 0x1234);
+    world_set(&group_world, "rip", 0x1234);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         struct packet request = rig_plain(kinds[i]);
-        world_ask(&world, PROTOCOL_V2, &request);
-        assert_int_equal(world.rig.reply.kind, PACKET_STATUS);
-        assert_int_equal(world.rig.reply.status.status >> 30, 3); // an error
+        world_ask(&group_world, PROTOCOL_V2, &request);
+        assert_int_equal(group_world.rig.reply.kind, PACKET_STATUS);
+        assert_int_equal(group_world.rig.reply.status.status >> 30, 3); // an error
         request = rig_plain(PACKET_GET_STATE);
-        world_ask(&world, PROTOCOL_V2, &request);
-        assert_int_equal(world.rig.reply.state.running, 0);
+        world_ask(&group_world, PROTOCOL_V2, &request);
+        assert_int_equal(group_world.rig.reply.state.running, 0);
     }
     uint64_t rip = 0;
-    assert_true(pulsim_register_read(world.rig.pulsim, 0, "rip", &rip));
+    assert_true(pulsim_register_read(group_world.rig.pulsim, 0, "rip", &rip));
     assert_int_equal(rip, 0x1234);
 }
 
@@ -140,7 +124,7 @@ static void the_context_names_the_mode(void **state)
     (void)state;
     unsigned seen = 0;
     for (int mode = 0; mode < NUM_WORLD_MODES; mode++) {
-        world_enter(&world, (enum world_mode)mode);
+        world_enter(&group_world, (enum world_mode)mode);
         expect_cpu_mode(world_modes[mode].cpu_mode);
         seen |= 1U << world_modes[mode].cpu_mode;
     }
@@ -151,14 +135,14 @@ static void the_context_names_the_mode(void **state)
 static void without_paging_linear_is_physical_whatever_efer_says(void **state)
 {
     (void)state;
-    world_enter(&world, WORLD_long64);
-    world_set(&world, "cr0", 0x31);
-    world_poke(&world, WORLD_FRAMES, "here", 4);
+    world_enter(&group_world, WORLD_long64);
+    world_set(&group_world, "cr0", 0x31);
+    world_poke(&group_world, WORLD_FRAMES, "here", 4);
     struct packet request = linear_request(PACKET_READ_LINEAR, UINT64_MAX);
     request.read_linear.address = WORLD_FRAMES;
-    world_ask(&world, PROTOCOL_V2, &request);
-    assert_int_equal(world.rig.reply.kind, PACKET_LINEAR_DATA);
-    assert_memory_equal(world.rig.reply.linear_data.data, "here", 4);
+    world_ask(&group_world, PROTOCOL_V2, &request);
+    assert_int_equal(group_world.rig.reply.kind, PACKET_LINEAR_DATA);
+    assert_memory_equal(group_world.rig.reply.linear_data.data, "here", 4);
 }
 
 #define ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -170,7 +154,7 @@ static int run_refusals(const char *group, CMUnitTestFunction test)
         tests[i] = (struct CMUnitTest){
             .name = refusal_rows[i].name, .test_func = test, .initial_state = &refusal_rows[i]};
     }
-    return _cmocka_run_group_tests(group, tests, ROWS(tests), open_world, close_world);
+    return _cmocka_run_group_tests(group, tests, ROWS(tests), group_world_open, group_world_close);
 }
 
 int main(void)
@@ -183,5 +167,6 @@ int main(void)
     int failed = run_refusals("no address translates", no_address_translates);
     failed += run_refusals("the mode comes first", the_mode_comes_first);
     failed += run_refusals("no translation needed", what_needs_no_translation_is_served);
-    return failed + cmocka_run_group_tests_name("modes", tests, open_world, close_world);
+    return failed +
+           cmocka_run_group_tests_name("modes", tests, group_world_open, group_world_close);
 }

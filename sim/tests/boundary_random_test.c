@@ -36,7 +36,6 @@ struct page {
     uint64_t phys;
 };
 
-static struct world world;
 static struct page pages[NUM_PAGES];
 static uint32_t seed;
 
@@ -46,27 +45,13 @@ static uint32_t next_random(uint32_t below)
     return (seed >> 8) % below;
 }
 
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&world, false);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&world);
-    return 0;
-}
-
 // Half of the pages are RAM, some of them the same frame.
 static void build_page(unsigned i)
 {
     // 32-bit paging has no reserved bit here: bit 51 is beyond its entries.
     static const uint64_t wrong_entries[] = {0, WORLD_PROTECTED | 1, WORLD_FRAMES | 6,
                                              UINT64_C(1) << 51 | WORLD_FRAMES | 1};
-    bool has_reserved_bits = world_modes[world.mode].levels > 2;
+    bool has_reserved_bits = world_modes[group_world.mode].levels > 2;
     uint64_t linear = LOWEST + i * PAGE;
     uint32_t choice = next_random(10);
     pages[i] = (struct page){NOWHERE, 0};
@@ -78,20 +63,20 @@ static void build_page(unsigned i)
         pages[i] = (struct page){EMPTY, WORLD_EMPTY};
     }
     uint64_t wrong = wrong_entries[next_random(has_reserved_bits ? 4 : 3)];
-    world_set_entry(&world, linear, 1, pages[i].kind != NOWHERE ? pages[i].phys | 1 : wrong);
+    world_set_entry(&group_world, linear, 1, pages[i].kind != NOWHERE ? pages[i].phys | 1 : wrong);
 }
 
 // The lower half may be a large page, of which the last pages are RAM; either may lack its table.
 static void build_directory(void)
 {
-    bool has_2mib_pages = world_modes[world.mode].levels > 2;
+    bool has_2mib_pages = world_modes[group_world.mode].levels > 2;
     uint32_t choice = next_random(6);
     if (choice == 0) {
-        world_set_entry(&world, MIDDLE, 2, WORLD_ECHO | 6);
+        world_set_entry(&group_world, MIDDLE, 2, WORLD_ECHO | 6);
     } else if (choice == 1) {
-        world_set_entry(&world, MIDDLE - 1, 2, WORLD_ECHO | 6);
+        world_set_entry(&group_world, MIDDLE - 1, 2, WORLD_ECHO | 6);
     } else if (choice == 2 && has_2mib_pages) {
-        world_set_entry(&world, MIDDLE - 1, 2, 0x400081);
+        world_set_entry(&group_world, MIDDLE - 1, 2, 0x400081);
     }
     for (unsigned i = 0; i < NUM_PAGES; i++) {
         bool lower = i < HALF;
@@ -105,8 +90,8 @@ static void build_directory(void)
 
 static void build_world(enum world_mode mode)
 {
-    world_enter(&world, mode);
-    world_set_segment(&world, "ds", WORLD_DS, (struct world_segment){0xC093, 0, UINT32_MAX});
+    world_enter(&group_world, mode);
+    world_set_segment(&group_world, "ds", WORLD_DS, (struct world_segment){0xC093, 0, UINT32_MAX});
     for (unsigned i = 0; i < NUM_PAGES; i++) {
         build_page(i);
     }
@@ -116,7 +101,7 @@ static void build_world(enum world_mode mode)
         for (unsigned i = 0; i < PAGE; i++) {
             bytes[i] = (uint8_t)next_random(256);
         }
-        world_poke(&world, WORLD_FRAMES + frame * PAGE, bytes, sizeof(bytes));
+        world_poke(&group_world, WORLD_FRAMES + frame * PAGE, bytes, sizeof(bytes));
     }
 }
 
@@ -150,24 +135,25 @@ static uint64_t place_of(uint64_t linear)
 
 static void ask(const struct transfer *transfer, struct packet *request)
 {
-    world.rig.version = transfer->version;
-    rig_ask(&world.rig, request);
-    assert_true(world.rig.has_reply);
+    group_world.rig.version = transfer->version;
+    rig_ask(&group_world.rig, request);
+    assert_true(group_world.rig.has_reply);
     if (reach(transfer) == 0) {
-        assert_int_equal(world.rig.reply.kind, PACKET_STATUS);
-        assert_int_equal(world.rig.reply.status.status,
+        assert_int_equal(group_world.rig.reply.kind, PACKET_STATUS);
+        assert_int_equal(group_world.rig.reply.status.status,
                          transfer->version == PROTOCOL_V1 ? 0xC0000017 : 0xC0000021);
     }
 }
 
 static void read_and_compare(const struct transfer *transfer)
 {
-    struct packet request = {
-        .kind = PACKET_READ_LINEAR,
-        .read_linear = {.root = world.root, .address = transfer->linear, .length = transfer->len}};
+    struct packet request = {.kind = PACKET_READ_LINEAR,
+                             .read_linear = {.root = group_world.root,
+                                             .address = transfer->linear,
+                                             .length = transfer->len}};
     if (transfer->is_virtual) {
         request = (struct packet){.kind = PACKET_READ_VIRTUAL,
-                                  .read_virtual = {.root = world.root,
+                                  .read_virtual = {.root = group_world.root,
                                                    .selector = WORLD_DS,
                                                    .offset = transfer->linear,
                                                    .length = transfer->len}};
@@ -177,14 +163,14 @@ static void read_and_compare(const struct transfer *transfer)
     if (moved == 0) {
         return;
     }
-    const struct packet *reply = &world.rig.reply;
+    const struct packet *reply = &group_world.rig.reply;
     bool is_virtual = reply->kind == PACKET_VIRTUAL_DATA;
     assert_int_equal(is_virtual, transfer->is_virtual);
     assert_int_equal(is_virtual ? reply->virtual_data.length : reply->linear_data.length, moved);
     const uint8_t *data = is_virtual ? reply->virtual_data.data : reply->linear_data.data;
     for (uint32_t i = 0; i < moved; i++) {
         uint8_t expected = 0xFF; // of empty space
-        (void)pulsim_peek(world.twin.pulsim, place_of(transfer->linear + i), &expected, 1);
+        (void)pulsim_peek(group_world.twin.pulsim, place_of(transfer->linear + i), &expected, 1);
         assert_int_equal(data[i], expected);
     }
 }
@@ -195,13 +181,14 @@ static void write_and_compare(const struct transfer *transfer)
     for (uint32_t i = 0; i < transfer->len; i++) {
         ink[i] = (uint8_t)next_random(256);
     }
-    struct packet request = {
-        .kind = PACKET_WRITE_LINEAR,
-        .write_linear = {
-            .root = world.root, .address = transfer->linear, .length = transfer->len, .data = ink}};
+    struct packet request = {.kind = PACKET_WRITE_LINEAR,
+                             .write_linear = {.root = group_world.root,
+                                              .address = transfer->linear,
+                                              .length = transfer->len,
+                                              .data = ink}};
     if (transfer->is_virtual) {
         request = (struct packet){.kind = PACKET_WRITE_VIRTUAL,
-                                  .write_virtual = {.root = world.root,
+                                  .write_virtual = {.root = group_world.root,
                                                     .selector = WORLD_DS,
                                                     .offset = transfer->linear,
                                                     .length = transfer->len,
@@ -210,15 +197,15 @@ static void write_and_compare(const struct transfer *transfer)
     ask(transfer, &request);
     uint32_t moved = reach(transfer);
     if (moved != 0) {
-        assert_int_equal(world.rig.reply.kind, PACKET_SUCCESS);
-        assert_int_equal(world.rig.reply.success.value, moved);
+        assert_int_equal(group_world.rig.reply.kind, PACKET_SUCCESS);
+        assert_int_equal(group_world.rig.reply.success.value, moved);
     }
     for (uint32_t i = 0; i < moved; i++) {
         if (page_of(transfer->linear + i)->kind == RAM) {
-            pulsim_poke(world.twin.pulsim, place_of(transfer->linear + i), &ink[i], 1);
+            pulsim_poke(group_world.twin.pulsim, place_of(transfer->linear + i), &ink[i], 1);
         }
     }
-    world_expect_equal(&world);
+    world_expect_equal(&group_world);
 }
 
 static void check_transfer(void)
@@ -268,5 +255,6 @@ int main(void)
             num_tests++;
         }
     }
-    return _cmocka_run_group_tests("random pages", tests, num_tests, open_world, close_world);
+    return _cmocka_run_group_tests("random pages", tests, num_tests, group_world_open,
+                                   group_world_close);
 }

@@ -18,22 +18,6 @@
 
 enum { NEEDLE_SIZE = 6 };
 
-static struct world world;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&world, false);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&world);
-    return 0;
-}
-
 // From one address to another, both in the probe's terms.
 struct query {
     uint64_t start;
@@ -269,7 +253,7 @@ static void searches_keep_to_the_edge(void **state)
 {
     const struct boundary *row = *state;
     struct probe probe;
-    probe_build(&probe, &world, row);
+    probe_build(&probe, &group_world, row);
     for (int space = 0; space < NUM_SPACES; space++) {
         if (row->spaces >> space & 1) {
             probe_use(&probe, (enum space)space);
@@ -287,5 +271,6 @@ int main(void)
                                        .test_func = searches_keep_to_the_edge,
                                        .initial_state = &boundaries[i]};
     }
-    return _cmocka_run_group_tests("searches", tests, num_boundaries, open_world, close_world);
+    return _cmocka_run_group_tests("searches", tests, num_boundaries, group_world_open,
+                                   group_world_close);
 }

@@ -130,48 +130,32 @@ static struct selector_row real_rows[] = {
     {"CS before an equal GS", CS, 0x123, BASE(1) + 0x123, {"gs", CS}},
 };
 
-static struct world world;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&world, false);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&world);
-    return 0;
-}
-
 static void describe_segments(void)
 {
     enum { DATA = 0xC093, CODE = 0x4099, ABSENT = 0xC013, TSS = 0x008B, GATE = 0x008C };
-    world_describe(&world, ES, (struct world_segment){DATA, BASE(7), UINT32_MAX});
-    world_describe(&world, DS, (struct world_segment){DATA, BASE(8), UINT32_MAX});
-    world_describe(&world, GDT_DATA, (struct world_segment){DATA, BASE(9), UINT32_MAX});
-    world_describe(&world, GDT_CODE, (struct world_segment){CODE, BASE(10), 0xFFFF});
-    world_describe(&world, GDT_LAST, (struct world_segment){DATA, BASE(11), UINT32_MAX});
-    world_describe(&world, GDT_ABSENT, (struct world_segment){ABSENT, 0, UINT32_MAX});
-    world_describe(&world, GDT_TSS, (struct world_segment){TSS, 0, 0xFFFF});
-    world_describe(&world, GDT_GATE, (struct world_segment){GATE, 0, 0xFFFF});
-    world_describe(&world, LDT_DATA, (struct world_segment){DATA, BASE(12), UINT32_MAX});
-    world_describe(&world, LDT_LAST, (struct world_segment){DATA, BASE(13), UINT32_MAX});
+    world_describe(&group_world, ES, (struct world_segment){DATA, BASE(7), UINT32_MAX});
+    world_describe(&group_world, DS, (struct world_segment){DATA, BASE(8), UINT32_MAX});
+    world_describe(&group_world, GDT_DATA, (struct world_segment){DATA, BASE(9), UINT32_MAX});
+    world_describe(&group_world, GDT_CODE, (struct world_segment){CODE, BASE(10), 0xFFFF});
+    world_describe(&group_world, GDT_LAST, (struct world_segment){DATA, BASE(11), UINT32_MAX});
+    world_describe(&group_world, GDT_ABSENT, (struct world_segment){ABSENT, 0, UINT32_MAX});
+    world_describe(&group_world, GDT_TSS, (struct world_segment){TSS, 0, 0xFFFF});
+    world_describe(&group_world, GDT_GATE, (struct world_segment){GATE, 0, 0xFFFF});
+    world_describe(&group_world, LDT_DATA, (struct world_segment){DATA, BASE(12), UINT32_MAX});
+    world_describe(&group_world, LDT_LAST, (struct world_segment){DATA, BASE(13), UINT32_MAX});
     // They are there, but beyond the tables' limits.
-    world_describe(&world, GDT_BEYOND, (struct world_segment){DATA, BASE(14), UINT32_MAX});
-    world_describe(&world, LDT_BEYOND, (struct world_segment){DATA, BASE(14), UINT32_MAX});
+    world_describe(&group_world, GDT_BEYOND, (struct world_segment){DATA, BASE(14), UINT32_MAX});
+    world_describe(&group_world, LDT_BEYOND, (struct world_segment){DATA, BASE(14), UINT32_MAX});
 }
 
 static void enter(enum world_mode mode)
 {
     static const char *const names[] = {"cs", "ss", "ds", "es", "fs", "gs"};
-    world_enter(&world, mode);
+    world_enter(&group_world, mode);
     for (uint16_t i = 0; i < 6; i++) {
         struct world_segment segment = {0xC093, BASE(i + 1U), UINT32_MAX};
         segment.access = i == 0 ? world_modes[mode].cs_access : segment.access;
-        world_set_segment(&world, names[i], (uint16_t)(CS + 8 * i), segment);
+        world_set_segment(&group_world, names[i], (uint16_t)(CS + 8 * i), segment);
     }
     describe_segments();
 }
@@ -179,18 +163,20 @@ static void enter(enum world_mode mode)
 static void expect_refused(struct packet *request, enum protocol_version version)
 {
     static const uint64_t refused[] = {INVALID_TRANSLATION_V1, INVALID_TRANSLATION};
-    world.rig.version = version;
-    rig_expect_status(&world.rig, request, refusal_of(&world, version, request->kind, refused));
+    group_world.rig.version = version;
+    rig_expect_status(&group_world.rig, request,
+                      refusal_of(&group_world, version, request->kind, refused));
 }
 
 // A walk does not mind an address that is not mapped, so a refusal is the selector's or offset's.
 static void check_refusal(const struct selector_row *row)
 {
-    struct packet walk = {
-        .kind = PACKET_WALK_VIRTUAL,
-        .walk_virtual = {.root = world.root, .selector = row->selector, .offset = row->offset}};
+    struct packet walk = {.kind = PACKET_WALK_VIRTUAL,
+                          .walk_virtual = {.root = group_world.root,
+                                           .selector = row->selector,
+                                           .offset = row->offset}};
     struct packet write = {.kind = PACKET_WRITE_VIRTUAL,
-                           .write_virtual = {.root = world.root,
+                           .write_virtual = {.root = group_world.root,
                                              .selector = row->selector,
                                              .offset = row->offset,
                                              .length = 1,
@@ -199,23 +185,24 @@ static void check_refusal(const struct selector_row *row)
         expect_refused(&walk, (enum protocol_version)version);
         expect_refused(&write, (enum protocol_version)version);
     }
-    world_expect_equal(&world);
+    world_expect_equal(&group_world);
 }
 
 static void check_place(const struct selector_row *row)
 {
     struct packet request = {.kind = PACKET_VIRTUAL_TO_PHYSICAL,
-                             .virtual_to_physical = {.root = world.root,
+                             .virtual_to_physical = {.root = group_world.root,
                                                      .selector = row->selector,
                                                      .offset = row->offset}};
-    if (world_modes[world.mode].levels != 0) {
-        world_map_next(&world, row->linear & ~UINT64_C(0xFFF));
+    if (world_modes[group_world.mode].levels != 0) {
+        world_map_next(&group_world, row->linear & ~UINT64_C(0xFFF));
     }
     for (int version = PROTOCOL_V1; version <= PROTOCOL_V2; version++) {
-        world.rig.version = (enum protocol_version)version;
-        rig_ask(&world.rig, &request);
-        assert_int_equal(world.rig.reply.kind, PACKET_PHYSICAL_ADDRESS);
-        assert_int_equal(world.rig.reply.physical_address.address, world_phys(&world, row->linear));
+        group_world.rig.version = (enum protocol_version)version;
+        rig_ask(&group_world.rig, &request);
+        assert_int_equal(group_world.rig.reply.kind, PACKET_PHYSICAL_ADDRESS);
+        assert_int_equal(group_world.rig.reply.physical_address.address,
+                         world_phys(&group_world, row->linear));
     }
 }
 
@@ -223,7 +210,7 @@ static void check_in(const struct selector_row *row, enum world_mode mode)
 {
     enter(mode);
     if (row->change.name) {
-        world_set(&world, row->change.name, row->change.value);
+        world_set(&group_world, row->change.name, row->change.value);
     }
     if (row->linear == REFUSED) {
         check_refusal(row);
@@ -264,7 +251,7 @@ static int run_rows(CMUnitTestFunction test, const char *group, struct selector_
         tests[i] =
             (struct CMUnitTest){.name = rows[i].name, .test_func = test, .initial_state = &rows[i]};
     }
-    return _cmocka_run_group_tests(group, tests, num_rows, open_world, close_world);
+    return _cmocka_run_group_tests(group, tests, num_rows, group_world_open, group_world_close);
 }
 
 #define RUN(test, rows) run_rows(test, #test, rows, sizeof(rows) / sizeof((rows)[0]))

@@ -19,23 +19,8 @@ enum {
     MAX_DATA = 61440,
 };
 
-static struct world world;
 static uint8_t ink[MAX_DATA];
 static uint8_t expected[MAX_DATA];
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&world, false);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&world);
-    return 0;
-}
 
 // No two neighbouring bytes of a page are equal, and no two transfers bring the same.
 static void refresh_ink(uint32_t len)
@@ -207,8 +192,8 @@ static void expect_too_much(const struct probe *probe, enum protocol_version ver
     uint32_t len = probe_max(probe, version) + 1;
     struct packet request = probe_read_request(probe, probe->row->edge - 1, len);
     probe_ask(probe, version, &request);
-    assert_int_equal(world.rig.reply.kind, PACKET_STATUS);
-    assert_int_equal(world.rig.reply.status.status,
+    assert_int_equal(group_world.rig.reply.kind, PACKET_STATUS);
+    assert_int_equal(group_world.rig.reply.status.status,
                      version == PROTOCOL_V1 ? 0xC0000020 : 0xC0000031);
 }
 
@@ -222,8 +207,8 @@ static void check_too_much(const struct probe *probe)
 static void check_row(const struct boundary *row, transfer_fn *check)
 {
     struct probe probe;
-    probe_build(&probe, &world, row);
-    world_expect_equal(&world);
+    probe_build(&probe, &group_world, row);
+    world_expect_equal(&group_world);
     for (int space = 0; space < NUM_SPACES; space++) {
         if (row->spaces >> space & 1) {
             probe_use(&probe, (enum space)space);
@@ -252,7 +237,8 @@ static int run_rows(const char *group, CMUnitTestFunction test)
         tests[i] = (struct CMUnitTest){
             .name = boundaries[i].name, .test_func = test, .initial_state = &boundaries[i]};
     }
-    return _cmocka_run_group_tests(group, tests, num_boundaries, open_world, close_world);
+    return _cmocka_run_group_tests(group, tests, num_boundaries, group_world_open,
+                                   group_world_close);
 }
 
 int main(void)

@@ -17,26 +17,10 @@ enum {
     MODE_5LEVEL = 4,
 };
 
-static struct world world;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&world, false);
-    return 0;
-}
-
 static int open_compat_world(void **state)
 {
     (void)state;
-    world_open(&world, true);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&world);
+    world_open(&group_world, true);
     return 0;
 }
 
@@ -202,7 +186,7 @@ typedef void check_fn(const struct probe *probe, uint64_t address);
 static void check_row(const struct boundary *row, check_fn *check)
 {
     struct probe probe;
-    probe_build(&probe, &world, row);
+    probe_build(&probe, &group_world, row);
     for (int space = SPACE_VIRTUAL; space <= SPACE_LINEAR; space++) {
         if ((row->spaces >> space & 1) == 0) {
             continue;
@@ -216,7 +200,7 @@ static void check_row(const struct boundary *row, check_fn *check)
             check(&probe, row->resume);
         }
     }
-    world_expect_equal(&world);
+    world_expect_equal(&group_world);
 }
 
 static void walks_tell_the_sides_apart(void **state)
@@ -237,11 +221,11 @@ static int run_rows(const char *group, CMUnitTestFunction test, CMFixtureFunctio
         tests[i] = (struct CMUnitTest){
             .name = boundaries[i].name, .test_func = test, .initial_state = &boundaries[i]};
     }
-    return _cmocka_run_group_tests(group, tests, num_boundaries, open, close_world);
+    return _cmocka_run_group_tests(group, tests, num_boundaries, open, group_world_close);
 }
 
 int main(void)
 {
-    int failed = run_rows("walks", walks_tell_the_sides_apart, open_world);
+    int failed = run_rows("walks", walks_tell_the_sides_apart, group_world_open);
     return failed + run_rows("bent", walks_are_bent_for_the_2018_client, open_compat_world);
 }

@@ -29,28 +29,33 @@ const struct world_mode_info world_modes[NUM_WORLD_MODES] = {
 #include "boundary_modes.def"
 };
 
-static void open_machine(struct rig *rig, bool compat)
-{
-    struct pulsim_options options = {.target = BOUNDARY_TARGET, .compat_2018_client = compat};
-    char error[200] = "";
-    *rig = (struct rig){.version = PROTOCOL_V2, .last_id = 1000};
-    rig->pulsim = pulsim_new(&options, error, sizeof(error));
-    assert_string_equal(error, "");
-    assert_non_null(rig->pulsim);
-    rig->peer = pulsim_peer_new(rig->pulsim);
-    assert_non_null(rig->peer);
-}
+struct world group_world;
 
 void world_open(struct world *world, bool compat)
 {
-    open_machine(&world->rig, compat);
-    open_machine(&world->twin, compat);
+    struct pulsim_options options = {.target = BOUNDARY_TARGET, .compat_2018_client = compat};
+    rig_open_with(&world->rig, PROTOCOL_V2, &options);
+    rig_open_with(&world->twin, PROTOCOL_V2, &options);
 }
 
 void world_close(struct world *world)
 {
     rig_close(&world->rig);
     rig_close(&world->twin);
+}
+
+int group_world_open(void **state)
+{
+    (void)state;
+    world_open(&group_world, false);
+    return 0;
+}
+
+int group_world_close(void **state)
+{
+    (void)state;
+    world_close(&group_world);
+    return 0;
 }
 
 void world_poke(struct world *world, uint64_t phys, const void *bytes, size_t len)

@@ -76,6 +76,11 @@ struct world_segment {
 void world_open(struct world *world, bool compat);
 void world_close(struct world *world);
 
+// The world of the group that runs, and cmocka's fixture of a group.
+extern struct world group_world;
+int group_world_open(void **state);
+int group_world_close(void **state);
+
 // Both machines from their start into this mode, with empty tables and a mapped GDT.
 void world_enter(struct world *world, enum world_mode mode);
 

@@ -12,6 +12,8 @@
 
 #include "protocol/bytes.h"
 
+enum transport transports[4] = {UDP, TCP, UNIX, PTY};
+
 static int make_socket(int family, int type)
 {
     int size = 1 << 20;
@@ -77,6 +79,19 @@ void client_open(struct client *client, const struct program *program, size_t en
 void client_close(struct client *client)
 {
     close(client->fd);
+}
+
+void client_start(struct client *client, struct program *program, enum transport transport,
+                  const char *const *more)
+{
+    program_start_at(program, transport, more);
+    client_open(client, program, 0);
+}
+
+void client_finish(struct client *client, struct program *program)
+{
+    client_close(client);
+    program_finish(program);
 }
 
 bool client_send_bytes(struct client *client, const void *bytes, size_t len)

@@ -24,6 +24,19 @@ struct client {
 void client_open(struct client *client, const struct program *program, size_t endpoint);
 void client_close(struct client *client);
 
+// Starts a program with a single endpoint of that kind and more args, and opens a client there; and
+// ends both.
+void client_start(struct client *client, struct program *program, enum transport transport,
+                  const char *const *more);
+void client_finish(struct client *client, struct program *program);
+
+// A test over one transport: its state is that element of transports.
+extern enum transport transports[4];
+#define OVER(sentence, test, row)                                                                  \
+    {                                                                                              \
+        sentence, test, NULL, NULL, &transports[row]                                               \
+    }
+
 // Sends one packet, in a frame where there are frames.
 void client_send(struct client *client, const void *packet, size_t len);
 

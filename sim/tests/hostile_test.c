@@ -10,8 +10,6 @@
 
 enum { LONGEST = 20000 };
 
-static enum transport transports[] = {UDP, TCP, UNIX, PTY};
-
 static uint8_t bytes[LONGEST];
 static uint8_t reply[PACKET_MAX + 1];
 
@@ -27,14 +25,22 @@ static void expect_answer(struct client *client, uint32_t id)
     } while (packet_header_read(reply).id != id);
 }
 
+// Whoever was there before, a new client is answered; by an id that nobody had.
+static void finish_answering(struct program *program)
+{
+    struct client client;
+    client_open(&client, program, 0);
+    expect_answer(&client, 0x30000);
+    client_finish(&client, program);
+}
+
 static void odd_lengths(void **state)
 {
     static const size_t lengths[] = {0, 1, 7, LONGEST};
     static const uint8_t fillings[] = {0x00, 0x01, 0x02, 0xAA, 0xAB, 0xFF};
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     for (size_t i = 0; i < NUM_OF(lengths) * NUM_OF(fillings); i++) {
         memset(bytes, fillings[i / NUM_OF(lengths)], LONGEST);
         size_t len = lengths[i % NUM_OF(lengths)];
@@ -45,8 +51,7 @@ static void odd_lengths(void **state)
         }
         expect_answer(&client, (uint32_t)(0x5000 + i));
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static void every_class_and_type(void **state)
@@ -54,8 +59,7 @@ static void every_class_and_type(void **state)
     enum { TYPES = 80 };
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     for (uint32_t i = 0; i < 2 * 8 * TYPES; i++) {
         size_t len = request_simple((uint8_t)(i / 2 % 8), (uint16_t)(i / 16), 0x10000 + i, bytes);
         bytes[0] = (uint8_t)(1 + i % 2);
@@ -67,8 +71,7 @@ static void every_class_and_type(void **state)
             expect_answer(&client, 0x20000 + i);
         }
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 // Every request with a length field, with that field saying what is not so.
@@ -84,8 +87,7 @@ static void lying_lengths(void **state)
     static const uint32_t lies[] = {0, 1, 4096, 16384, 61410, 61440, 0x7FFFFFFF, 0xFFFFFFFF};
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     for (uint32_t i = 0; i < 2 * NUM_OF(rows) * NUM_OF(lies); i++) {
         size_t row = i / 2 % NUM_OF(rows);
         memset(bytes, 0, rows[row].size);
@@ -95,8 +97,7 @@ static void lying_lengths(void **state)
         client_send(&client, bytes, rows[row].size);
         expect_answer(&client, 0x20000 + i);
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 // Damaged frames of a ping. What follows them completes at most one and is then answered.
@@ -104,8 +105,7 @@ static void bad_frames(void **state)
 {
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     uint8_t ping[PACKET_HEADER_SIZE];
     uint8_t frame[32];
     size_t len = request_simple(CLASS_REQUEST, 0, 0x77, ping);
@@ -120,8 +120,7 @@ static void bad_frames(void **state)
         assert_true(client_send_bytes(&client, bytes, 512));
         expect_answer(&client, (uint32_t)(0x1000 + i));
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static void half_frames(void **state)
@@ -138,10 +137,7 @@ static void half_frames(void **state)
         assert_true(client_send_bytes(&client, frame, cut ? cut : 1));
         client_close(&client);
     }
-    client_open(&client, &program, 0);
-    expect_answer(&client, 2);
-    client_close(&client);
-    program_finish(&program);
+    finish_answering(&program);
 }
 
 // A frame that comes in two parts, wherever it is cut.
@@ -149,8 +145,7 @@ static void split_frames(void **state)
 {
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     uint8_t frame[64];
     uint8_t request[32];
     for (uint32_t cut = 1; cut < 20; cut++) {
@@ -161,8 +156,7 @@ static void split_frames(void **state)
         assert_int_equal(client_receive(&client, reply), 36);
         assert_int_equal(packet_header_read(reply).id, cut);
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 // Requests whose answers nobody waits for: the peer is gone before they are written.
@@ -180,10 +174,7 @@ static void peers_that_leave_with_answers_under_way(void **state)
         }
         client_close(&client);
     }
-    client_open(&client, &program, 0);
-    expect_answer(&client, 1);
-    client_close(&client);
-    program_finish(&program);
+    finish_answering(&program);
 }
 
 // A search and a pending queue die with their peer.
@@ -206,10 +197,7 @@ static void peers_that_leave_during_a_search(void **state)
         client_send(&client, bytes, len);
         client_close(&client);
     }
-    client_open(&client, &program, 0);
-    expect_answer(&client, 1);
-    client_close(&client);
-    program_finish(&program);
+    finish_answering(&program);
 }
 
 static void a_thousand_connections(void **state)
@@ -229,10 +217,7 @@ static void a_thousand_connections(void **state)
         }
         client_close(&client);
     }
-    client_open(&client, &program, 0);
-    expect_answer(&client, 1);
-    client_close(&client);
-    program_finish(&program);
+    finish_answering(&program);
 }
 
 static void an_oversized_datagram(void **state)
@@ -241,8 +226,7 @@ static void an_oversized_datagram(void **state)
     static uint8_t datagram[65507];
     struct program program;
     struct client client;
-    program_start_at(&program, UDP, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, UDP, NULL);
     static const size_t lengths[] = {PACKET_MAX, PACKET_MAX + 1, sizeof(datagram)};
     for (size_t i = 0; i < NUM_OF(lengths); i++) {
         request_simple(CLASS_REQUEST, 0, 1, datagram);
@@ -252,14 +236,8 @@ static void an_oversized_datagram(void **state)
     assert_int_equal(client_receive(&client, reply), 16);
     assert_int_equal(packet_header_read(reply).id, 1);
     client_ping(&client, 2);
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
-
-#define OVER(sentence, test, row)                                                                  \
-    {                                                                                              \
-        sentence, test, NULL, NULL, &transports[row]                                               \
-    }
 
 int main(void)
 {

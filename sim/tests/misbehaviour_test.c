@@ -35,8 +35,7 @@ static void start_with(struct program *program, struct client *client, enum tran
                        const char *bug)
 {
     const char *const args[] = {"--text", "--bug", bug, NULL};
-    program_start_at(program, transport, args);
-    client_open(client, program, 0);
+    client_start(client, program, transport, args);
 }
 
 static void changes_a_reply(void **state)
@@ -52,8 +51,7 @@ static void changes_a_reply(void **state)
     }
     assert_string_equal(client.text, row->text ? row->text : "");
     assert_true(client_is_quiet(&client));
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static struct bug_case reply_cases[] = {
@@ -101,8 +99,7 @@ static void says_nothing(void **state)
     send_log_line(&client);
     client_await_text(&client, "end\r\n");
     assert_true(client_is_quiet(&client));
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static struct bug_case silent_cases[] = {
@@ -131,8 +128,7 @@ static void spoils_a_frame(void **state)
         client_receive_bytes(&client, have, len);
         assert_memory_equal(have, want, len);
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static struct bug_case frame_cases[] = {
@@ -154,8 +150,7 @@ static void hello_comes_first(void **state)
     assert_memory_equal(reply, hello, sizeof(hello));
     assert_int_equal(client_receive(&client, reply), PING_REPLY);
     client_ping(&client, 1);
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static double seconds(void)
@@ -192,15 +187,13 @@ static void bugs_act_together(void **state)
                                        NULL};
     struct program program;
     struct client client;
-    program_start_at(&program, UDP, args);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, UDP, args);
     send_ping(&client);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(client_receive(&client, reply), 17);
         assert_int_equal(reply[4], 0x11);
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 // Of a hundred replies about half are lost, and the same ones for the same seed.
@@ -213,8 +206,7 @@ static void chance_follows_the_seed(void **state)
     for (size_t run = 0; run < RUNS; run++) {
         struct program program;
         struct client client;
-        program_start_at(&program, TCP, args);
-        client_open(&client, &program, 0);
+        client_start(&client, &program, TCP, args);
         for (uint32_t id = 0; id < PINGS; id++) {
             uint8_t ping[PACKET_HEADER_SIZE];
             size_t len = request_simple(CLASS_REQUEST, 0, id, ping);
@@ -223,13 +215,10 @@ static void chance_follows_the_seed(void **state)
         send_log_line(&client);
         size_t num = client_collect_until(&client, "end\r\n", answered[run], PINGS);
         assert_in_range(num, 20, 80);
-        client_close(&client);
-        program_finish(&program);
+        client_finish(&client, &program);
     }
     assert_memory_equal(answered[0], answered[1], PINGS);
 }
-
-static enum transport transports[] = {UDP, TCP, UNIX, PTY};
 
 enum {
     NUM_REPLY_CASES = NUM_OF(reply_cases),
@@ -254,11 +243,11 @@ int main(void)
     num += add_rows(tests + num, says_nothing, silent_cases, NUM_SILENT_CASES);
     num += add_rows(tests + num, spoils_a_frame, frame_cases, NUM_FRAME_CASES);
     const struct CMUnitTest others[] = {
-        {"hello over UDP", hello_comes_first, NULL, NULL, &transports[UDP]},
-        {"hello over TCP", hello_comes_first, NULL, NULL, &transports[TCP]},
-        {"hello over a pty", hello_comes_first, NULL, NULL, &transports[PTY]},
-        {"late over UDP", late_replies_come_late, NULL, NULL, &transports[UDP]},
-        {"late over TCP", late_replies_come_late, NULL, NULL, &transports[TCP]},
+        OVER("hello over UDP", hello_comes_first, UDP),
+        OVER("hello over TCP", hello_comes_first, TCP),
+        OVER("hello over a pty", hello_comes_first, PTY),
+        OVER("late over UDP", late_replies_come_late, UDP),
+        OVER("late over TCP", late_replies_come_late, TCP),
         cmocka_unit_test(bugs_act_together),
         cmocka_unit_test(chance_follows_the_seed),
     };

@@ -9,8 +9,6 @@
 
 #define COM1 0x3F8
 
-static enum transport transports[] = {UDP, TCP, UNIX, PTY};
-
 static uint8_t packet[PACKET_MAX];
 static uint8_t reply[PACKET_MAX + 1];
 
@@ -53,8 +51,7 @@ static void text_stays_here_unless_asked_for(void **state)
     struct program program;
     struct program_end end;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     size_t len = log_line_request(1, "hello\n", packet);
     client_ask(&client, packet, len, reply);
     client_ping(&client, 2);
@@ -81,8 +78,7 @@ static void bad_frames_are_logged(void **state)
     struct program_end end;
     struct client client;
     static const char *const args[] = {"--protocol=1", NULL};
-    program_start_at(&program, *(enum transport *)*state, args);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, args);
     for (size_t i = 0; i < NUM_OF(rows); i++) {
         size_t len = request_simple(CLASS_REQUEST, 0, 1, packet);
         size_t frame_len = frame_write(packet, len, frame, sizeof(frame));
@@ -107,14 +103,12 @@ static void a_log_that_nobody_reads_holds_nothing_up(void **state)
     enum { LINES = 3000 };
     struct program program;
     struct client client;
-    program_start_at(&program, UDP, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, UDP, NULL);
     for (uint32_t id = 1; id <= LINES; id++) {
         size_t len = log_line_request(id, "a line that is long enough to fill a pipe\n", packet);
         client_ask(&client, packet, len, reply);
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 struct traced {
@@ -153,8 +147,7 @@ static void the_trace_has_every_packet(void **state)
     uint8_t ping[PACKET_HEADER_SIZE];
     uint8_t answer[16] = {2, 1, 0, 0, 7};
     size_t len = request_simple(CLASS_REQUEST, 0, 7, ping);
-    program_start_at(&program, *(enum transport *)*state, args);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, args);
     client_ask(&client, ping, len, reply);
     client_ask(&client, ping, len, reply);
     // It can be read while the program still writes it.
@@ -168,14 +161,8 @@ static void the_trace_has_every_packet(void **state)
     }
     assert_false(next_traced(&traced));
     pcap_close(traced.file);
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
-
-#define OVER(sentence, test, row)                                                                  \
-    {                                                                                              \
-        sentence, test, NULL, NULL, &transports[row]                                               \
-    }
 
 int main(void)
 {

@@ -1,4 +1,4 @@
-// The run loop: steps, interrupts, the state it takes and leaves, and whatever bytes as code.
+// The run loop: steps and budgets, and the state it takes and leaves.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "bare.h"
@@ -109,181 +108,6 @@ static void the_trap_flag_raises_a_debug_exception_after_each_instruction(void *
     assert_int_equal(bare_frame(0, 0), BARE_CODE + 12);
     bare_run(0, LOTS);
     assert_int_equal(bare_rax(), 9);
-}
-
-// Interrupts.
-
-static void arm_timer(uint32_t mode, uint32_t count)
-{
-    bool sent = false;
-    assert_true(apic_write(&cpu->apic, 0x80F, 0, 0x1FF, &sent));
-    assert_true(apic_write(&cpu->apic, 0x83E, 0, 0xB, &sent)); // divide by 1
-    assert_true(apic_write(&cpu->apic, 0x832, 0, mode | 0x40, &sent));
-    assert_true(apic_write(&cpu->apic, 0x838, cpu->vmx.tsc, count, &sent));
-}
-
-static void a_timer_interrupts_at_its_deadline(void **state)
-{
-    (void)state;
-    struct code code = ASM("1: inc r8; jmp 1b", "\x49\xFF\xC0\xEB\xFB");
-    cpu_guest(cpu, RFLAGS) |= RFLAGS_IF;
-    bare_place(BARE_CODE, code);
-    arm_timer(0, 100);
-    struct run_result result = bare_run(0, 1000);
-    assert_int_equal(bare_vector(cpu), 0x40);
-    assert_int_equal(cpu->vmx.gpr[VMX_R8], 50);
-    assert_int_equal(result.stop, RUN_WAITING);
-    assert_int_equal(result.executed, 101); // and the handler's HLT
-    assert_int_equal(cpu->vmx.tsc, 101);
-    assert_int_equal(cpu->apic.isr[1], 1);
-}
-
-static void without_if_the_timer_waits(void **state)
-{
-    (void)state;
-    struct code code =
-        ASM("mov ecx, 100; 1: dec ecx; jnz 1b; sti; inc r8; inc r8; inc r8",
-            "\xB9\x64\x00\x00\x00\xFF\xC9\x75\xFC\xFB\x49\xFF\xC0\x49\xFF\xC0\x49\xFF\xC0");
-    bare_place(BARE_CODE, code);
-    arm_timer(0, 50);
-    bare_run(0, 1000);
-    assert_int_equal(bare_vector(cpu), 0x40);
-    assert_int_equal(cpu->vmx.gpr[VMX_R8], 1); // one instruction after STI
-}
-
-static void a_periodic_timer_comes_again_and_again(void **state)
-{
-    (void)state;
-    struct code code = ASM("sti; 1: jmp 1b", "\xFB\xEB\xFE");
-    struct code handler = ASM("inc r8; mov ecx, 0x80B; xor eax, eax; xor edx, edx; wrmsr; iretq",
-                              "\x49\xFF\xC0\xB9\x0B\x08\x00\x00\x31\xC0\x31\xD2\x0F\x30\x48\xCF");
-    bare_handle(0x40, handler);
-    bare_place(BARE_CODE, code);
-    arm_timer(0x20000, 1000);
-    bare_run(0, 10500);
-    assert_int_equal(cpu->vmx.gpr[VMX_R8], 10);
-}
-
-static void a_halted_cpu_sleeps_until_its_timer(void **state)
-{
-    (void)state;
-    struct code code = ASM("sti; 1: hlt; jmp 1b", "\xFB\xF4\xEB\xFD");
-    struct code handler = ASM("inc r8; mov ecx, 0x80B; xor eax, eax; xor edx, edx; wrmsr; iretq",
-                              "\x49\xFF\xC0\xB9\x0B\x08\x00\x00\x31\xC0\x31\xD2\x0F\x30\x48\xCF");
-    bare_handle(0x40, handler);
-    bare_place(BARE_CODE, code);
-    arm_timer(0x20000, 1000);
-    struct run_result result = bare_run(0, 10500);
-    assert_int_equal(cpu->vmx.gpr[VMX_R8], 10);
-    assert_int_equal(result.stop, RUN_WAITING);
-    assert_int_equal(result.executed, 2 + 10 * 8);
-    assert_true(cpu->vmx.tsc < 10500);
-}
-
-static void a_halted_cpu_without_a_timer_waits(void **state)
-{
-    (void)state;
-    struct code code = ASM("sti; hlt; nop", "\xFB\xF4\x90");
-    bare_place(BARE_CODE, code);
-    struct run_result result = bare_run(0, 1000);
-    assert_int_equal(result.stop, RUN_WAITING);
-    assert_int_equal(result.executed, 2);
-    assert_int_equal(cpu_guest(cpu, ACTIVITY), ACTIVITY_HALTED);
-    result = bare_run(0, 1000);
-    assert_int_equal(result.executed, 0);
-    assert_int_equal(cpu_guest(cpu, RIP), BARE_CODE + 2);
-}
-
-static void cr8_holds_an_interrupt_back(void **state)
-{
-    (void)state;
-    struct code code =
-        ASM("mov eax, 4; mov cr8, rax; sti; nop; nop; inc r8; xor eax, eax; mov cr8, rax; inc r8",
-            "\xB8\x04\x00\x00\x00\x44\x0F\x22\xC0\xFB\x90\x90\x49\xFF\xC0\x31\xC0\x44\x0F\x22\xC0"
-            "\x49\xFF\xC0");
-    bare_place(BARE_CODE, code);
-    apic_write(&cpu->apic, 0x80F, 0, 0x1FF, &(bool){false});
-    apic_request(&cpu->apic, 0x40);
-    bare_run(0, 1000);
-    assert_int_equal(bare_vector(cpu), 0x40);
-    assert_int_equal(cpu->vmx.gpr[VMX_R8], 1);
-}
-
-static void mov_ss_holds_an_interrupt_back_for_one_instruction(void **state)
-{
-    (void)state;
-    struct code code =
-        ASM("mov eax, ss; mov ss, eax; inc r8; inc r8", "\x8C\xD0\x8E\xD0\x49\xFF\xC0\x49\xFF\xC0");
-    bare_place(BARE_CODE, code);
-    apic_write(&cpu->apic, 0x80F, 0, 0x1FF, &(bool){false});
-    bare_run(0, 2);
-    apic_request(&cpu->apic, 0x40);
-    cpu_guest(cpu, RFLAGS) |= RFLAGS_IF;
-    bare_run(0, 100);
-    assert_int_equal(bare_vector(cpu), 0x40);
-    assert_int_equal(cpu->vmx.gpr[VMX_R8], 1);
-}
-
-static void a_breakpoint_in_the_shadow_of_mov_ss_keeps_the_shadow(void **state)
-{
-    (void)state;
-    struct code code =
-        ASM("mov eax, ss; mov ss, eax; inc r8; inc r8", "\x8C\xD0\x8E\xD0\x49\xFF\xC0\x49\xFF\xC0");
-    struct run_request go = {.budget = 100, .skip_breakpoint = true};
-    uint16_t id = 0;
-    bare_place(BARE_CODE, code);
-    apic_write(&cpu->apic, 0x80F, 0, 0x1FF, &(bool){false});
-    breakpoints_set(&machine->breakpoints, BARE_CODE + 4, &id);
-    assert_int_equal(bare_run(0, 100).stop, RUN_BREAKPOINT);
-    apic_request(&cpu->apic, 0x40);
-    cpu_guest(cpu, RFLAGS) |= RFLAGS_IF;
-    runner_run(machine, cpu, &go);
-    assert_int_equal(bare_vector(cpu), 0x40);
-    assert_int_equal(cpu->vmx.gpr[VMX_R8], 1);
-}
-
-static void an_interrupt_counts_as_the_step(void **state)
-{
-    (void)state;
-    struct code code = ASM("inc r8; inc r8", "\x49\xFF\xC0\x49\xFF\xC0");
-    cpu_guest(cpu, RFLAGS) |= RFLAGS_IF;
-    bare_place(BARE_CODE, code);
-    apic_write(&cpu->apic, 0x80F, 0, 0x1FF, &(bool){false});
-    apic_request(&cpu->apic, 0x40);
-    struct run_result result = bare_step(0);
-    assert_int_equal(result.stop, RUN_BUDGET);
-    assert_int_equal(cpu_guest(cpu, RIP), BARE_HANDLER(0x40));
-    assert_int_equal(cpu->vmx.gpr[VMX_R8], 0);
-}
-
-static void suppressed_interrupts_stay_pending(void **state)
-{
-    (void)state;
-    struct code code = ASM("inc r8; inc r8", "\x49\xFF\xC0\x49\xFF\xC0");
-    struct run_request request = {.budget = 1, .stepping = true, .suppress_interrupts = true};
-    cpu_guest(cpu, RFLAGS) |= RFLAGS_IF;
-    bare_place(BARE_CODE, code);
-    apic_write(&cpu->apic, 0x80F, 0, 0x1FF, &(bool){false});
-    apic_request(&cpu->apic, 0x40);
-    runner_run(machine, cpu, &request);
-    assert_int_equal(cpu_guest(cpu, RIP), BARE_CODE + 3);
-    assert_int_equal(apic_pending(&cpu->apic, 0), 0x40);
-}
-
-static void an_interprocessor_interrupt_wakes_the_other_cpu(void **state)
-{
-    (void)state;
-    struct code waits = ASM("mov ecx, 0x80F; mov eax, 0x1FF; xor edx, edx; wrmsr; sti; hlt",
-                            "\xB9\x0F\x08\x00\x00\xB8\xFF\x01\x00\x00\x31\xD2\x0F\x30\xFB\xF4");
-    struct code sends = ASM("mov ecx, 0x830; mov eax, 0x41; mov edx, 1; wrmsr",
-                            "\xB9\x30\x08\x00\x00\xB8\x41\x00\x00\x00\xBA\x01\x00\x00\x00\x0F\x30");
-    bare_place(BARE_CODE, waits);
-    bare_place(BARE_CODE + 0x1000, sends);
-    assert_int_equal(bare_run(1, 100).stop, RUN_WAITING);
-    cpu_guest(cpu, RIP) = BARE_CODE + 0x1000;
-    bare_run(0, 100);
-    bare_run(1, 100);
-    assert_int_equal(bare_vector(&machine->cpus[1]), 0x41);
 }
 
 // State.
@@ -404,135 +228,25 @@ static void a_return_to_compatibility_mode_stops_the_run(void **state)
     assert_int_equal(cpu_guest(cpu, RIP), BARE_USER_CODE);
 }
 
-// Random bytes as code, in both rings: nothing crashes, and every run can be repeated.
-
-enum { RANDOM_CASES = 3000, RANDOM_CODE = 96 };
-
-static uint64_t random_cases = RANDOM_CASES; // the program's argument, if there is one
-static uint64_t random_state;
-
-static uint64_t draw(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-// Half of the bytes are likely to begin something of interest.
-static uint8_t draw_byte(void)
-{
-    static const uint8_t spice[] = {0x0F, 0xFF, 0xF0, 0x66, 0x48, 0xF3, 0xF2, 0x8E, 0xCD, 0xCF,
-                                    0xA4, 0x01, 0x00, 0x22, 0x30, 0x32, 0xC7, 0xAE, 0xD8, 0xE8};
-    uint64_t number = draw();
-    return (number & 1) != 0 ? spice[(number >> 8) % sizeof(spice)] : (uint8_t)(number >> 16);
-}
-
-static void prepare_random(uint64_t seed)
-{
-    uint8_t code[RANDOM_CODE];
-    random_state = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
-    machine_reset(machine);
-    for (size_t i = 0; i < sizeof(code); i++) {
-        code[i] = draw_byte();
-    }
-    if (seed % 2 != 0) {
-        bare_enter_ring3();
-    }
-    memory_write(&machine->memory, seed % 2 != 0 ? BARE_USER_CODE : BARE_CODE, code, sizeof(code));
-    for (size_t i = 0; i < VMX_NUM_GPRS; i++) {
-        cpu->vmx.gpr[i] = i == 4 ? 0 : draw() % 0x200000;
-    }
-}
-
-static uint64_t digest(const void *bytes, size_t len, uint64_t hash)
-{
-    const uint8_t *byte = bytes;
-    for (size_t i = 0; i < len; i++) {
-        hash = (hash ^ byte[i]) * UINT64_C(0x100000001B3);
-    }
-    return hash;
-}
-
-static uint64_t run_random(uint64_t seed)
-{
-    prepare_random(seed);
-    struct run_result result = bare_run(0, 200);
-    uint64_t hash = digest(&cpu->vmx, sizeof(cpu->vmx), result.executed + result.stop);
-    hash = digest(&cpu->fpu, sizeof(cpu->fpu), hash);
-    for (size_t i = 0; i < machine->memory.regions[0].num_dirty; i++) {
-        uint64_t page = machine->memory.regions[0].dirty[i];
-        hash = digest(machine->memory.regions[0].host + page * 4096, 4096, hash);
-    }
-    return hash;
-}
-
-static void random_bytes_run_and_can_be_repeated(void **state)
-{
-    (void)state;
-    memory_mark(&machine->memory);
-    for (uint64_t seed = 1; seed <= random_cases; seed++) {
-        bare_log[0] = '\0';
-        uint64_t first = run_random(seed);
-        if (seed % 16 == 0) {
-            assert_int_equal(run_random(seed), first);
-        }
-    }
-}
-
-static void slices_do_not_matter(void **state)
-{
-    (void)state;
-    memory_mark(&machine->memory);
-    for (uint64_t seed = 1; seed <= 200; seed++) {
-        bare_log[0] = '\0';
-        prepare_random(seed);
-        bare_run(0, 60);
-        struct vmx_cpu whole = cpu->vmx;
-        prepare_random(seed);
-        for (unsigned i = 0; i < 60; i++) {
-            bare_run(0, 1);
-        }
-        assert_int_equal(cpu_guest(cpu, RIP), whole.vmcs.field[VMCS_GUEST_RIP]);
-        assert_memory_equal(cpu->vmx.gpr, whole.gpr, sizeof(whole.gpr));
-    }
-}
-
 #define TEST(function) cmocka_unit_test_setup_teardown(function, bare_set_up, bare_tear_down)
 
 static const struct CMUnitTest tests[] = {
     TEST(a_budget_is_kept_to_the_instruction),
     TEST(a_step_over_a_fault_ends_in_the_handler),
     TEST(the_trap_flag_raises_a_debug_exception_after_each_instruction),
-    TEST(a_timer_interrupts_at_its_deadline),
-    TEST(without_if_the_timer_waits),
-    TEST(a_periodic_timer_comes_again_and_again),
-    TEST(a_halted_cpu_sleeps_until_its_timer),
-    TEST(a_halted_cpu_without_a_timer_waits),
-    TEST(cr8_holds_an_interrupt_back),
-    TEST(mov_ss_holds_an_interrupt_back_for_one_instruction),
-    TEST(a_breakpoint_in_the_shadow_of_mov_ss_keeps_the_shadow),
-    TEST(an_interrupt_counts_as_the_step),
-    TEST(suppressed_interrupts_stay_pending),
-    TEST(an_interprocessor_interrupt_wakes_the_other_cpu),
     TEST(the_fpu_goes_in_and_comes_out),
     TEST(the_fpu_is_the_same_in_ring_3),
     TEST(an_unmasked_x87_exception_is_delivered),
     TEST(a_return_to_compatibility_mode_stops_the_run),
-    TEST(random_bytes_run_and_can_be_repeated),
-    TEST(slices_do_not_matter),
 };
 
 #define ROWS(rows) (sizeof(rows) / sizeof((rows)[0]))
 
 enum { NUM_TESTS = ROWS(tests) + ROWS(step_cases) + ROWS(mode_cases) };
 
-int main(int argc, char **argv)
+int main(void)
 {
     struct CMUnitTest all[NUM_TESTS];
-    if (argc > 1) {
-        random_cases = strtoull(argv[1], NULL, 10);
-    }
     size_t count = ROWS(tests);
     memcpy(all, tests, sizeof(tests));
     for (size_t i = 0; i < ROWS(step_cases); i++) {

@@ -20,15 +20,13 @@ static void answers_both_versions(void **state)
 {
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     client_ping(&client, 0x1001);
     static const uint8_t v1[] = {1, 0, 0, 0, 0x43, 0xA4, 0xF6, 0x0D};
     static const uint8_t v1_reply[16] = {1, 1, 0, 0, 0x43, 0xA4, 0xF6, 0x0D};
     assert_int_equal(client_ask(&client, v1, sizeof(v1), reply), sizeof(v1_reply));
     assert_memory_equal(reply, v1_reply, sizeof(v1_reply));
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static void passes_the_longest_packets(void **state)
@@ -36,8 +34,7 @@ static void passes_the_longest_packets(void **state)
     static uint8_t bytes[PACKET_MAX - 20];
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     for (size_t i = 0; i < sizeof(bytes); i++) {
         bytes[i] = (uint8_t)(i * 7 ^ i >> 8);
     }
@@ -47,8 +44,7 @@ static void passes_the_longest_packets(void **state)
     len = request_read(2, UNUSED_RAM, sizeof(bytes), packet);
     assert_int_equal(client_ask(&client, packet, len, reply), PACKET_MAX);
     assert_memory_equal(reply + 20, bytes, sizeof(bytes));
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static void answers_a_burst_in_order(void **state)
@@ -56,8 +52,7 @@ static void answers_a_burst_in_order(void **state)
     enum { BURST = 16 };
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     for (uint32_t id = 1; id <= BURST; id++) {
         size_t len = request_simple(CLASS_REQUEST, 13, id, packet);
         client_send(&client, packet, len);
@@ -66,8 +61,7 @@ static void answers_a_burst_in_order(void **state)
         assert_int_equal(client_receive(&client, reply), 10);
         assert_int_equal(packet_header_read(reply).id, id);
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 // More than any socket buffer holds: the server has to keep the rest and read no further meanwhile.
@@ -76,8 +70,7 @@ static void survives_a_peer_that_reads_late(void **state)
     enum { REQUESTS = 300, LENGTH = 61420 };
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     for (uint32_t id = 1; id <= REQUESTS; id++) {
         size_t len = request_read(id, UNUSED_RAM, LENGTH, packet);
         client_send(&client, packet, len);
@@ -86,8 +79,7 @@ static void survives_a_peer_that_reads_late(void **state)
         assert_int_equal(client_receive(&client, reply), 20 + LENGTH);
         assert_int_equal(packet_header_read(reply).id, id);
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static void announces_every_endpoint(void **state)
@@ -230,6 +222,16 @@ static void a_port_in_use_is_refused(void **state)
     program_finish(&program);
 }
 
+static void expect_service(const char *const *args)
+{
+    struct program program;
+    struct client client;
+    program_start(&program, args);
+    client_open(&client, &program, 0);
+    client_ping(&client, 1);
+    client_finish(&client, &program);
+}
+
 // A socket file whose server died without removing it.
 static void a_stale_socket_is_replaced(void **state)
 {
@@ -240,13 +242,7 @@ static void a_stale_socket_is_replaced(void **state)
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     close(fd);
     const char *const args[] = {"--unix", address.sun_path, NULL};
-    struct program program;
-    struct client client;
-    program_start(&program, args);
-    client_open(&client, &program, 0);
-    client_ping(&client, 1);
-    client_close(&client);
-    program_finish(&program);
+    expect_service(args);
 }
 
 static void a_file_in_the_way_stays(void **state)
@@ -267,13 +263,7 @@ static void a_dangling_link_is_replaced(void **state)
     const char *path = scratch_path("dangling");
     assert_int_equal(symlink("/dev/pts/no-such-terminal", path), 0);
     const char *const args[] = {"--pty", path, NULL};
-    struct program program;
-    struct client client;
-    program_start(&program, args);
-    client_open(&client, &program, 0);
-    client_ping(&client, 1);
-    client_close(&client);
-    program_finish(&program);
+    expect_service(args);
 }
 
 static void a_link_to_a_file_stays(void **state)
@@ -308,13 +298,7 @@ static void a_trace_that_cannot_be_written_is_refused(void **state)
     expect_refusal(args, "/no/such/directory/x.pcap");
 }
 
-static enum transport transports[] = {UDP, TCP, UNIX, PTY};
 static int end_signals[] = {SIGINT, SIGTERM};
-
-#define OVER(sentence, test, row)                                                                  \
-    {                                                                                              \
-        sentence, test, NULL, NULL, &transports[row]                                               \
-    }
 
 int main(void)
 {

@@ -9,8 +9,6 @@
 
 #define UNUSED_RAM UINT64_C(0x200000)
 
-static enum transport transports[] = {UDP, TCP, UNIX, PTY};
-
 static uint8_t packet[PACKET_MAX];
 static uint8_t reply[PACKET_MAX + 1];
 
@@ -47,57 +45,44 @@ static void expect_reply(struct client *client, uint32_t id)
     assert_int_equal(packet_header_read(reply).id, id);
 }
 
-static void what_waits_behind_a_search_keeps_its_order(void **state)
+static void expect_order_behind_a_search(enum transport transport, uint32_t behind)
 {
-    enum { BEHIND = 15 };
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, transport, NULL);
     send_search(&client, 1, 64);
-    for (uint32_t id = 2; id < 2 + BEHIND; id++) {
+    for (uint32_t id = 2; id < 2 + behind; id++) {
         send_simple(&client, CLASS_REQUEST, 0, id);
     }
-    for (uint32_t id = 1; id < 2 + BEHIND; id++) {
+    for (uint32_t id = 1; id < 2 + behind; id++) {
         expect_reply(&client, id);
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
+}
+
+static void what_waits_behind_a_search_keeps_its_order(void **state)
+{
+    expect_order_behind_a_search(*(enum transport *)*state, 15);
 }
 
 // More than may be outstanding: the rest stays where it is until there is room.
 static void a_stream_takes_any_number_behind_a_search(void **state)
 {
-    enum { BEHIND = 200 };
-    struct program program;
-    struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
-    send_search(&client, 1, 64);
-    for (uint32_t id = 2; id < 2 + BEHIND; id++) {
-        send_simple(&client, CLASS_REQUEST, 0, id);
-    }
-    for (uint32_t id = 1; id < 2 + BEHIND; id++) {
-        expect_reply(&client, id);
-    }
-    client_close(&client);
-    program_finish(&program);
+    expect_order_behind_a_search(*(enum transport *)*state, 200);
 }
 
 static void break_in_overtakes_what_waits(void **state)
 {
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     send_search(&client, 1, 4096);
     send_simple(&client, CLASS_REQUEST, 0, 2);
     send_simple(&client, CLASS_CONTROL, 0, 3);
     expect_reply(&client, 1);
     expect_reply(&client, 3);
     expect_reply(&client, 2);
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 // Repeats and resends of a request under way would only bring its reply twice.
@@ -105,8 +90,7 @@ static void repeats_of_what_is_under_way_are_dropped(void **state)
 {
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, NULL);
     for (int i = 0; i < 3; i++) {
         send_search(&client, 1, 64);
         send_simple(&client, CLASS_RESEND, 0, 1);
@@ -118,8 +102,7 @@ static void repeats_of_what_is_under_way_are_dropped(void **state)
     expect_reply(&client, 2);
     expect_reply(&client, 3);
     client_ping(&client, 4);
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static void a_search_does_not_hold_up_other_peers(void **state)
@@ -150,8 +133,7 @@ static void answers_come_at_ticks_while_the_target_runs(void **state)
     static const char *const args[] = {"--poll-interval=30000", NULL};
     struct program program;
     struct client client;
-    program_start_at(&program, *(enum transport *)*state, args);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, *(enum transport *)*state, args);
     send_simple(&client, CLASS_CONTROL, 1, 1);
     expect_reply(&client, 1);
     double before = seconds();
@@ -167,8 +149,7 @@ static void answers_come_at_ticks_while_the_target_runs(void **state)
     expect_reply(&client, 5);
     expect_reply(&client, 6);
     assert_int_equal(reply[8], 0);
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 enum { STEPS = 12, CONTEXT = 17 + 396 };
@@ -178,8 +159,7 @@ static void record_run(const char *const *args, uint8_t out[STEPS][CONTEXT])
 {
     struct program program;
     struct client client;
-    program_start_at(&program, UDP, args);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, UDP, args);
     send_simple(&client, CLASS_CONTROL, 1, 1);
     expect_reply(&client, 1);
     for (uint32_t i = 0; i < STEPS; i++) {
@@ -187,8 +167,7 @@ static void record_run(const char *const *args, uint8_t out[STEPS][CONTEXT])
         assert_int_equal(client_ask(&client, packet, len, reply), CONTEXT);
         memcpy(out[i], reply, CONTEXT);
     }
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
 
 static void lockstep_runs_are_equal(void **state)
@@ -224,8 +203,7 @@ static void a_free_target_runs_by_itself(void **state)
     struct program program;
     struct client client;
     static uint8_t first[PACKET_MAX + 1];
-    program_start_at(&program, UDP, NULL);
-    client_open(&client, &program, 0);
+    client_start(&client, &program, UDP, NULL);
     send_simple(&client, CLASS_CONTROL, 1, 1);
     expect_reply(&client, 1);
     size_t len = request_number(1, 2, UINT64_MAX, 8, packet);
@@ -236,14 +214,8 @@ static void a_free_target_runs_by_itself(void **state)
         assert_int_equal(client_ask(&client, packet, len, reply), CONTEXT);
         assert_true(id < 10000);
     } while (memcmp(first + 17, reply + 17, CONTEXT - 17) == 0);
-    client_close(&client);
-    program_finish(&program);
+    client_finish(&client, &program);
 }
-
-#define OVER(sentence, test, row)                                                                  \
-    {                                                                                              \
-        sentence, test, NULL, NULL, &transports[row]                                               \
-    }
 
 int main(void)
 {

@@ -15,7 +15,6 @@
 
 enum { MAX_ROWS = 96 };
 
-static struct oracle oracle; // of the target whose group runs
 static enum mmu_mode mode;
 static bool nx;
 
@@ -23,17 +22,10 @@ static int open_target(void **state)
 {
     (void)state;
     struct mmu_registers registers;
-    mode_target_mmu(oracle.target, &registers);
+    mode_target_mmu(group_oracle.target, &registers);
     assert_true(mmu_mode_of(&registers, &mode));
     nx = mode >= MMU_MODE_PAE && (registers.efer & MMU_EFER_NXE) != 0;
-    oracle_open(&oracle, oracle.target);
-    return 0;
-}
-
-static int close_target(void **state)
-{
-    (void)state;
-    oracle_close(&oracle);
+    oracle_open(&group_oracle, group_oracle.target);
     return 0;
 }
 
@@ -42,7 +34,7 @@ static int close_target(void **state)
 static void the_rows_cover_the_whole_space_and_do_not_overlap(void **state)
 {
     (void)state;
-    const struct mode_target *target = oracle.target;
+    const struct mode_target *target = group_oracle.target;
     assert_int_equal(target->map[0].from, 0);
     for (size_t i = 0; i < target->num_map; i++) {
         assert_true(target->map[i].from <= target->map[i].to);
@@ -58,7 +50,7 @@ static void the_rows_cover_the_whole_space_and_do_not_overlap(void **state)
 static struct packet walk_linear(uint64_t linear)
 {
     return (struct packet){.kind = PACKET_WALK_LINEAR,
-                           .walk_linear = {.root = oracle.root, .address = linear}};
+                           .walk_linear = {.root = group_oracle.root, .address = linear}};
 }
 
 static uint64_t le(const uint8_t *bytes, size_t size)
@@ -97,13 +89,13 @@ static void expect_entries_of_memory(uint64_t linear, const struct packet_walk *
 {
     unsigned index_bits = mode == MMU_MODE_32BIT ? 10 : 9;
     size_t size = mode == MMU_MODE_32BIT ? 4 : 8;
-    uint64_t table = oracle.root;
+    uint64_t table = group_oracle.root;
     for (unsigned i = 0; i < walk->count; i++) {
         unsigned shift = 12 + index_bits * (num_levels() - 1 - i);
         uint64_t index = linear >> shift & ((UINT64_C(1) << index_bits) - 1);
         uint8_t bytes[8];
         memset(bytes, 0xFF, sizeof(bytes)); // a table in empty space
-        pulsim_peek(oracle.rig.pulsim, table + index * size, bytes, size);
+        pulsim_peek(group_oracle.rig.pulsim, table + index * size, bytes, size);
         uint64_t entry = le(walk->entries + 8 * (size_t)i, 8);
         assert_int_equal(entry, le(bytes, size));
         table = entry & UINT64_C(0x3FFFFFFFF000);
@@ -154,17 +146,17 @@ static void expect_walk(const struct map_row *row, uint64_t linear)
 {
     struct packet request = walk_linear(linear);
     if (row->fault == MMU_FAULT_BEYOND_4GIB) {
-        rig_expect_status(&oracle.rig, &request, oracle_no_translation(&oracle));
+        rig_expect_status(&group_oracle.rig, &request, oracle_no_translation(&group_oracle));
         return;
     }
-    if (oracle.rig.version == PROTOCOL_V1 && mode == MMU_MODE_5LEVEL) {
-        rig_expect_status(&oracle.rig, &request, oracle_no_mode(&oracle));
+    if (group_oracle.rig.version == PROTOCOL_V1 && mode == MMU_MODE_5LEVEL) {
+        rig_expect_status(&group_oracle.rig, &request, oracle_no_mode(&group_oracle));
         return;
     }
-    rig_ask(&oracle.rig, &request);
-    const struct packet_walk *walk = &oracle.rig.reply.walk;
+    rig_ask(&group_oracle.rig, &request);
+    const struct packet_walk *walk = &group_oracle.rig.reply.walk;
     struct walk_counts want = counts_of(row);
-    assert_int_equal(oracle.rig.reply.kind, PACKET_WALK);
+    assert_int_equal(group_oracle.rig.reply.kind, PACKET_WALK);
     assert_int_equal(walk->mode, mode);
     assert_int_equal(walk->valid, row->mapped);
     assert_int_equal(walk->count, want.entries);
@@ -176,14 +168,14 @@ static void expect_walk(const struct map_row *row, uint64_t linear)
 static void expect_translation(const struct map_row *row, uint64_t linear)
 {
     struct packet request = {.kind = PACKET_LINEAR_TO_PHYSICAL,
-                             .linear_to_physical = {.root = oracle.root, .address = linear}};
+                             .linear_to_physical = {.root = group_oracle.root, .address = linear}};
     if (!row->mapped) {
-        rig_expect_status(&oracle.rig, &request, oracle_no_translation(&oracle));
+        rig_expect_status(&group_oracle.rig, &request, oracle_no_translation(&group_oracle));
         return;
     }
-    rig_ask(&oracle.rig, &request);
-    assert_int_equal(oracle.rig.reply.kind, PACKET_PHYSICAL_ADDRESS);
-    assert_int_equal(oracle.rig.reply.physical_address.address,
+    rig_ask(&group_oracle.rig, &request);
+    assert_int_equal(group_oracle.rig.reply.kind, PACKET_PHYSICAL_ADDRESS);
+    assert_int_equal(group_oracle.rig.reply.physical_address.address,
                      row->guest_phys + (linear - row->from));
 }
 
@@ -202,7 +194,7 @@ static void walks_and_translations_are_those_of_the_row(void **state)
     const struct map_row *row = *state;
     uint64_t size = covered_by_entry(row);
     for (int version = PROTOCOL_V1; version <= PROTOCOL_V2; version++) {
-        oracle.rig.version = (enum protocol_version)version;
+        group_oracle.rig.version = (enum protocol_version)version;
         for (uint64_t i = 0; size != 0 && i < ENTRIES && row->to - row->from > i * size; i++) {
             expect_walk(row, row->from + i * size);
             expect_walk(row, row->from + i * size + (size - 1));
@@ -222,18 +214,19 @@ static void expect_transfers(uint64_t linear)
 {
     struct packet read = {
         .kind = PACKET_READ_LINEAR,
-        .read_linear = {.root = oracle.root, .address = linear, .length = ORACLE_LENGTH}};
-    struct packet write = {
-        .kind = PACKET_WRITE_LINEAR,
-        .write_linear = {
-            .root = oracle.root, .address = linear, .length = ORACLE_LENGTH, .data = oracle_ink}};
+        .read_linear = {.root = group_oracle.root, .address = linear, .length = ORACLE_LENGTH}};
+    struct packet write = {.kind = PACKET_WRITE_LINEAR,
+                           .write_linear = {.root = group_oracle.root,
+                                            .address = linear,
+                                            .length = ORACLE_LENGTH,
+                                            .data = oracle_ink}};
     // Outside 64-bit mode no transfer goes on behind 4 GiB, though one may begin there.
-    bool is_long64 = oracle_cpu_mode(oracle.target) == CPU_MODE_LONG64;
+    bool is_long64 = oracle_cpu_mode(group_oracle.target) == CPU_MODE_LONG64;
     uint64_t last = !is_long64 && linear <= UINT32_MAX ? UINT32_MAX : UINT64_MAX;
-    size_t want = oracle_reach(oracle.target, linear, last, ORACLE_LENGTH);
-    oracle_expect_read(&oracle, &read, linear, want);
-    oracle_expect_write(&oracle, &write, linear, want);
-    oracle_expect_read(&oracle, &read, linear, want);
+    size_t want = oracle_reach(group_oracle.target, linear, last, ORACLE_LENGTH);
+    oracle_expect_read(&group_oracle, &read, linear, want);
+    oracle_expect_write(&group_oracle, &write, linear, want);
+    oracle_expect_read(&group_oracle, &read, linear, want);
 }
 
 // From every distance up to a whole transfer before this address, and from it on.
@@ -244,15 +237,15 @@ static void expect_transfers_over(uint64_t linear)
         uint64_t start = linear - distances[i];
         expect_transfers(start);
     }
-    oracle_expect_equal(&oracle);
+    oracle_expect_equal(&group_oracle);
 }
 
 static void transfers_over_the_ends_of_the_row_stop_where_they_must(void **state)
 {
     const struct map_row *row = *state;
-    oracle_reset(&oracle);
+    oracle_reset(&group_oracle);
     for (int version = PROTOCOL_V1; version <= PROTOCOL_V2; version++) {
-        oracle.rig.version = (enum protocol_version)version;
+        group_oracle.rig.version = (enum protocol_version)version;
         expect_transfers_over(row->to + 1);
     }
 }
@@ -260,7 +253,7 @@ static void transfers_over_the_ends_of_the_row_stop_where_they_must(void **state
 // Wherever a row shows this guest-physical address and the byte before it.
 static void expect_transfers_over_physical(uint64_t guest_phys)
 {
-    const struct mode_target *target = oracle.target;
+    const struct mode_target *target = group_oracle.target;
     for (size_t i = 0; i < target->num_map; i++) {
         const struct map_row *row = &target->map[i];
         uint64_t offset = guest_phys - row->guest_phys;
@@ -274,8 +267,8 @@ static void expect_transfers_over_physical(uint64_t guest_phys)
 static void transfers_over_the_ends_of_regions_stop_where_they_must(void **state)
 {
     (void)state;
-    const struct mode_target *target = oracle.target;
-    oracle_reset(&oracle);
+    const struct mode_target *target = group_oracle.target;
+    oracle_reset(&group_oracle);
     for (size_t i = 0; i < target->num_regions; i++) {
         expect_transfers_over_physical(target->regions[i].base);
         expect_transfers_over_physical(target->regions[i].base + target->regions[i].size);
@@ -288,12 +281,12 @@ static void physical_transfers_end_with_the_physical_space(void **state)
     const uint64_t end = UINT64_C(1) << 46;
     struct packet read = {.kind = PACKET_READ_PHYSICAL,
                           .read_physical = {.address = end - 5, .length = ORACLE_LENGTH}};
-    rig_ask(&oracle.rig, &read);
-    assert_int_equal(oracle.rig.reply.kind, PACKET_PHYSICAL_DATA);
-    assert_int_equal(oracle.rig.reply.physical_data.length, 5);
+    rig_ask(&group_oracle.rig, &read);
+    assert_int_equal(group_oracle.rig.reply.kind, PACKET_PHYSICAL_DATA);
+    assert_int_equal(group_oracle.rig.reply.physical_data.length, 5);
     struct packet beyond = {.kind = PACKET_READ_PHYSICAL,
                             .read_physical = {.address = end, .length = 1}};
-    rig_expect_status(&oracle.rig, &beyond, 0xC0000010);
+    rig_expect_status(&group_oracle.rig, &beyond, 0xC0000010);
 }
 
 // ----------------------------------------------------------------------------------------------
@@ -301,7 +294,7 @@ static void physical_transfers_end_with_the_physical_space(void **state)
 static struct map_row *row_of(size_t i)
 {
     static struct map_row rows[MAX_ROWS]; // a test's state is not const
-    rows[i] = oracle.target->map[i];
+    rows[i] = group_oracle.target->map[i];
     return &rows[i];
 }
 
@@ -314,7 +307,10 @@ static int run_target(const struct mode_target *target)
         cmocka_unit_test(physical_transfers_end_with_the_physical_space),
     };
     size_t num_tests = 3;
-    oracle.target = target;
+    if (target->num_map > MAX_ROWS) {
+        print_error("%s: more than %d rows\n", target->name, MAX_ROWS);
+        return 1;
+    }
     for (size_t i = 0; i < target->num_map; i++) {
         const struct map_row *row = &target->map[i];
         for (size_t kind = 0; kind < 2; kind++) {
@@ -328,15 +324,10 @@ static int run_target(const struct mode_target *target)
                 NULL, NULL, row_of(i)};
         }
     }
-    return _cmocka_run_group_tests(target->name, tests, num_tests, open_target, close_target);
+    return _cmocka_run_group_tests(target->name, tests, num_tests, open_target, group_oracle_close);
 }
 
 int main(void)
 {
-    int failures = 0;
-    const struct mode_target *target = mode_target_at(0);
-    for (size_t i = 0; target; target = mode_target_at(++i)) {
-        failures += target->num_map <= MAX_ROWS ? run_target(target) : 1;
-    }
-    return failures == 0 ? 0 : 1;
+    return oracle_run_groups(run_target) == 0 ? 0 : 1;
 }

@@ -12,6 +12,8 @@
 const uint8_t oracle_ink[ORACLE_LENGTH] =
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+";
 
+struct oracle group_oracle;
+
 void oracle_open(struct oracle *oracle, const struct mode_target *target)
 {
     *oracle = (struct oracle){.target = target, .root = mode_target_register(target, "cr3")};
@@ -31,6 +33,38 @@ void oracle_reset(struct oracle *oracle)
     pulsim_reset(oracle->rig.pulsim);
     pulsim_reset(oracle->twin.pulsim);
     oracle->rig.version = PROTOCOL_V2;
+}
+
+int group_oracle_open(void **state)
+{
+    (void)state;
+    oracle_open(&group_oracle, group_oracle.target);
+    return 0;
+}
+
+int group_oracle_close(void **state)
+{
+    (void)state;
+    oracle_close(&group_oracle);
+    return 0;
+}
+
+int group_oracle_reset(void **state)
+{
+    (void)state;
+    oracle_reset(&group_oracle);
+    return 0;
+}
+
+int oracle_run_groups(int (*run_group)(const struct mode_target *target))
+{
+    int failures = 0;
+    const struct mode_target *target = mode_target_at(0);
+    for (size_t i = 0; target; target = mode_target_at(++i)) {
+        group_oracle.target = target;
+        failures += run_group(target);
+    }
+    return failures;
 }
 
 const struct map_row *oracle_row(const struct mode_target *target, uint64_t linear)

@@ -28,6 +28,17 @@ void oracle_close(struct oracle *oracle);
 // Both machines back to their start, version 2 spoken.
 void oracle_reset(struct oracle *oracle);
 
+// The oracle of the target whose group runs. Its target stands before the group; cmocka's fixtures
+// open and close it for a group, and reset it for a test.
+extern struct oracle group_oracle;
+int group_oracle_open(void **state);
+int group_oracle_close(void **state);
+int group_oracle_reset(void **state);
+
+// Runs a group for every target that is made of rows, with group_oracle.target set; returns how
+// many tests failed.
+int oracle_run_groups(int (*run_group)(const struct mode_target *target));
+
 // The row that linear lies in.
 const struct map_row *oracle_row(const struct mode_target *target, uint64_t linear);
 

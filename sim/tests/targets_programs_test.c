@@ -15,48 +15,25 @@
 #include "protocol/target_ops.h"
 #include "targets_oracle.h"
 
-static struct oracle oracle; // of the target whose group runs
-
-static int open_target(void **state)
-{
-    (void)state;
-    oracle_open(&oracle, oracle.target);
-    return 0;
-}
-
-static int close_target(void **state)
-{
-    (void)state;
-    oracle_close(&oracle);
-    return 0;
-}
-
-static int reset_target(void **state)
-{
-    (void)state;
-    oracle_reset(&oracle);
-    return 0;
-}
-
 #define FAR_PAGE UINT64_C(0x800000000000) // a page behind the edge of 48 bits
 
 static uint64_t quad_at(uint64_t linear)
 {
     uint64_t value = 0;
-    oracle_read(&oracle, linear, &value, sizeof(value));
+    oracle_read(&group_oracle, linear, &value, sizeof(value));
     return value;
 }
 
 static void expect_control(enum packet_kind kind, uint64_t event)
 {
     struct packet request = rig_plain(kind);
-    rig_expect_value(&oracle.rig, &request, event);
+    rig_expect_value(&group_oracle.rig, &request, event);
 }
 
 static uint64_t rip_of(unsigned cpu)
 {
     uint64_t rip = 0;
-    assert_true(pulsim_register_read(oracle.rig.pulsim, cpu, "rip", &rip));
+    assert_true(pulsim_register_read(group_oracle.rig.pulsim, cpu, "rip", &rip));
     return rip;
 }
 
@@ -65,11 +42,11 @@ static void it_runs_until_it_is_broken_into(void **state)
     enum { PINGS = 5 };
     (void)state;
     struct packet go = rig_plain(PACKET_GO);
-    rig_ask(&oracle.rig, &go);
-    assert_int_equal(oracle.rig.reply.kind, PACKET_SUCCESS);
+    rig_ask(&group_oracle.rig, &go);
+    assert_int_equal(group_oracle.rig.reply.kind, PACKET_SUCCESS);
     for (int i = 0; i < PINGS; i++) {
         struct packet ping = rig_plain(PACKET_PING);
-        rig_expect_value(&oracle.rig, &ping, 0);
+        rig_expect_value(&group_oracle.rig, &ping, 0);
     }
     expect_control(PACKET_BREAK_IN, EVENT_BREAK_IN);
     // Five instructions a turn, 10,000 instructions a packet, two CPUs.
@@ -87,8 +64,8 @@ static void it_steps_through_its_call(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(rips) / sizeof(rips[0]); i++) {
         struct packet step = rig_plain(PACKET_STEP);
-        rig_ask(&oracle.rig, &step);
-        assert_int_equal(oracle.rig.reply.kind, PACKET_SUCCESS);
+        rig_ask(&group_oracle.rig, &step);
+        assert_int_equal(group_oracle.rig.reply.kind, PACKET_SUCCESS);
         assert_int_equal(rip_of(0), rips[i]);
     }
     assert_int_equal(quad_at(0x3000), 1);
@@ -100,13 +77,13 @@ static void it_stops_at_a_breakpoint(void **state)
     enum { FUNCTION = 0x2015 };
     (void)state;
     struct packet set = {.kind = PACKET_SET_BREAKPOINT, .set_breakpoint = {.address = FUNCTION}};
-    rig_expect_value(&oracle.rig, &set, 1);
+    rig_expect_value(&group_oracle.rig, &set, 1);
     struct packet go = rig_plain(PACKET_GO);
-    rig_ask(&oracle.rig, &go);
+    rig_ask(&group_oracle.rig, &go);
     struct packet get_state = rig_plain(PACKET_GET_STATE);
-    rig_ask(&oracle.rig, &get_state);
-    assert_int_equal(oracle.rig.reply.state.running, 0);
-    assert_int_equal(oracle.rig.reply.state.event, EVENT_BREAKPOINT);
+    rig_ask(&group_oracle.rig, &get_state);
+    assert_int_equal(group_oracle.rig.reply.state.running, 0);
+    assert_int_equal(group_oracle.rig.reply.state.event, EVENT_BREAKPOINT);
     assert_int_equal(rip_of(0), FUNCTION);
 }
 
@@ -116,23 +93,23 @@ static void it_executes_where_only_57_bits_lead_to(void **state)
     static const uint8_t code[] = {0x90, 0xEB, 0xFD};
     (void)state;
     struct packet write = {.kind = PACKET_WRITE_LINEAR,
-                           .write_linear = {.root = oracle.root,
+                           .write_linear = {.root = group_oracle.root,
                                             .address = FAR_PAGE + 0xFFD,
                                             .length = sizeof(code),
                                             .data = code}};
-    rig_expect_value(&oracle.rig, &write, sizeof(code));
-    assert_true(pulsim_register_write(oracle.rig.pulsim, 0, "rip", FAR_PAGE + 0xFFD));
+    rig_expect_value(&group_oracle.rig, &write, sizeof(code));
+    assert_true(pulsim_register_write(group_oracle.rig.pulsim, 0, "rip", FAR_PAGE + 0xFFD));
     for (int i = 1; i <= 4; i++) {
         struct packet step = rig_plain(PACKET_STEP);
-        rig_ask(&oracle.rig, &step);
-        assert_int_equal(oracle.rig.reply.kind, PACKET_SUCCESS);
+        rig_ask(&group_oracle.rig, &step);
+        assert_int_equal(group_oracle.rig.reply.kind, PACKET_SUCCESS);
         assert_int_equal(rip_of(0), FAR_PAGE + 0xFFD + (unsigned)i % 2);
     }
 }
 
 static void set_register(const char *name, uint64_t value)
 {
-    assert_true(pulsim_register_write(oracle.rig.pulsim, 0, name, value));
+    assert_true(pulsim_register_write(group_oracle.rig.pulsim, 0, name, value));
 }
 
 // JMP RBX into the far page, and then to an address that is not canonical with 57 bits either: #GP,
@@ -145,18 +122,18 @@ static void it_branches_to_addresses_of_57_bits_and_no_further(void **state)
     struct packet write = {
         .kind = PACKET_WRITE_LINEAR,
         .write_linear = {
-            .root = oracle.root, .address = CODE, .length = sizeof(code), .data = code}};
+            .root = group_oracle.root, .address = CODE, .length = sizeof(code), .data = code}};
     struct packet step = rig_plain(PACKET_STEP);
-    rig_expect_value(&oracle.rig, &write, sizeof(code));
+    rig_expect_value(&group_oracle.rig, &write, sizeof(code));
     set_register("rip", CODE);
     set_register("rbx", FAR_PAGE + 0x100);
-    rig_expect_value(&oracle.rig, &step, EVENT_STEP);
+    rig_expect_value(&group_oracle.rig, &step, EVENT_STEP);
     assert_int_equal(rip_of(0), FAR_PAGE + 0x100);
 
     set_register("rip", CODE);
     set_register("rbx", UINT64_C(0x100000000000000));
-    rig_ask(&oracle.rig, &step);
-    rig_expect_status(&oracle.rig, &step, 0xC0000043);
+    rig_ask(&group_oracle.rig, &step);
+    rig_expect_status(&group_oracle.rig, &step, 0xC0000043);
 }
 
 // --- the other programs -----------------------------------------------------------------------
@@ -207,7 +184,7 @@ static void it_counts(void **state)
 
 // ----------------------------------------------------------------------------------------------
 
-#define TEST(name) cmocka_unit_test_setup(name, reset_target)
+#define TEST(name) cmocka_unit_test_setup(name, group_oracle_reset)
 
 int main(void)
 {
@@ -226,10 +203,10 @@ int main(void)
     }
     for (size_t i = 0; mode_target_at(i); i++) {
         bool found = strcmp(mode_target_at(i)->name, "long64-la57") == 0;
-        oracle.target = found ? mode_target_at(i) : oracle.target;
+        group_oracle.target = found ? mode_target_at(i) : group_oracle.target;
     }
-    int failures =
-        cmocka_run_group_tests_name("long64-la57 at work", running, open_target, close_target);
+    int failures = cmocka_run_group_tests_name("long64-la57 at work", running, group_oracle_open,
+                                               group_oracle_close);
     failures += cmocka_run_group_tests_name("programs alone", lone, NULL, NULL);
     return failures == 0 ? 0 : 1;
 }

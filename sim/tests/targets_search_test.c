@@ -12,42 +12,19 @@
 #include "modes/programs.h"
 #include "targets_oracle.h"
 
-static struct oracle oracle; // of the target whose group runs
-
-static int open_target(void **state)
-{
-    (void)state;
-    oracle_open(&oracle, oracle.target);
-    return 0;
-}
-
-static int close_target(void **state)
-{
-    (void)state;
-    oracle_close(&oracle);
-    return 0;
-}
-
-static int reset_target(void **state)
-{
-    (void)state;
-    oracle_reset(&oracle);
-    return 0;
-}
-
 static bool runs(void)
 {
-    return oracle_cpu_mode(oracle.target) == CPU_MODE_LONG64;
+    return oracle_cpu_mode(group_oracle.target) == CPU_MODE_LONG64;
 }
 
 static void expect_hit(struct packet *request, uint64_t address)
 {
-    rig_ask(&oracle.rig, request);
-    while (!oracle.rig.has_reply) {
-        rig_continue(&oracle.rig);
+    rig_ask(&group_oracle.rig, request);
+    while (!group_oracle.rig.has_reply) {
+        rig_continue(&group_oracle.rig);
     }
-    assert_int_equal(oracle.rig.reply.kind, PACKET_SEARCH_HIT);
-    assert_int_equal(oracle.rig.reply.search_hit.address, address);
+    assert_int_equal(group_oracle.rig.reply.kind, PACKET_SEARCH_HIT);
+    assert_int_equal(group_oracle.rig.reply.search_hit.address, address);
 }
 
 static void expect_physical_hit(const struct page_row *page)
@@ -68,7 +45,7 @@ static void expect_linear_hit(const struct page_row *page, uint64_t linear)
 {
     struct packet request = {.kind = PACKET_SEARCH_LINEAR,
                              .search_linear = {
-                                 .root = oracle.root,
+                                 .root = group_oracle.root,
                                  .start = linear + 0x800,
                                  .end = linear, // downwards
                                  .step = 1,
@@ -98,14 +75,14 @@ static size_t expect_virtual_hits(const struct page_row *page, uint64_t linear)
     size_t num_hits = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct segment segment;
-        assert_true(oracle_segment(oracle.target, names[i], &segment));
+        assert_true(oracle_segment(group_oracle.target, names[i], &segment));
         uint64_t offset = linear - (i < 2 ? segment.base : 0);
         if (!runs() && !find_offset(&segment, linear, &offset)) {
             continue;
         }
         struct packet request = {.kind = PACKET_SEARCH_VIRTUAL,
                                  .search_virtual = {
-                                     .root = oracle.root,
+                                     .root = group_oracle.root,
                                      .start = offset,
                                      .end = offset + 0x10,
                                      .selector = segment.selector,
@@ -128,8 +105,8 @@ struct hits {
 static void expect_page(const struct page_row *page, struct hits *hits)
 {
     expect_physical_hit(page);
-    for (size_t i = 0; i < oracle.target->num_map; i++) {
-        const struct map_row *row = &oracle.target->map[i];
+    for (size_t i = 0; i < group_oracle.target->num_map; i++) {
+        const struct map_row *row = &group_oracle.target->map[i];
         uint64_t offset = page->guest_phys - row->guest_phys;
         if (row->mapped && offset <= row->to - row->from) {
             expect_linear_hit(page, row->from + offset);
@@ -143,8 +120,8 @@ static void searches_find_every_page_wherever_it_is_mapped(void **state)
 {
     (void)state;
     struct hits hits = {.linear = 0};
-    for (size_t i = 0; i < oracle.target->num_pages; i++) {
-        expect_page(&oracle.target->pages[i], &hits);
+    for (size_t i = 0; i < group_oracle.target->num_pages; i++) {
+        expect_page(&group_oracle.target->pages[i], &hits);
     }
     assert_true(hits.linear >= 4);
     assert_true(hits.virtual >= 1);
@@ -155,12 +132,12 @@ static void a_search_of_everything_finds_the_program_and_a_gap_ends_it(void **st
 {
     (void)state;
     static const uint8_t nowhere[] = "no target holds this text";
-    bool has_gap_at_0 = !oracle.target->map[0].mapped;
+    bool has_gap_at_0 = !group_oracle.target->map[0].mapped;
     size_t len = 0;
-    const uint8_t *program = program_find(oracle.target->program.name, &len);
+    const uint8_t *program = program_find(group_oracle.target->program.name, &len);
     struct packet request = {.kind = PACKET_SEARCH_LINEAR,
                              .search_linear = {
-                                 .root = oracle.root,
+                                 .root = group_oracle.root,
                                  .start = 0,
                                  .end = UINT32_MAX,
                                  .step = 1,
@@ -172,14 +149,14 @@ static void a_search_of_everything_finds_the_program_and_a_gap_ends_it(void **st
     request.search_linear.end = 0x4FFF;
     request.search_linear.length = sizeof(nowhere);
     request.search_linear.pattern = nowhere;
-    rig_expect_status(&oracle.rig, &request, 0xC0000009);
+    rig_expect_status(&group_oracle.rig, &request, 0xC0000009);
     request.search_linear.ignore_gaps = 0;
-    rig_expect_status(&oracle.rig, &request, has_gap_at_0 ? 0xC0000021 : 0xC0000009);
+    rig_expect_status(&group_oracle.rig, &request, has_gap_at_0 ? 0xC0000021 : 0xC0000009);
 }
 
 // ----------------------------------------------------------------------------------------------
 
-#define TEST(name) cmocka_unit_test_setup(name, reset_target)
+#define TEST(name) cmocka_unit_test_setup(name, group_oracle_reset)
 
 static int run_target(const struct mode_target *target)
 {
@@ -187,16 +164,10 @@ static int run_target(const struct mode_target *target)
         TEST(searches_find_every_page_wherever_it_is_mapped),
         TEST(a_search_of_everything_finds_the_program_and_a_gap_ends_it),
     };
-    oracle.target = target;
-    return cmocka_run_group_tests_name(target->name, tests, open_target, close_target);
+    return cmocka_run_group_tests_name(target->name, tests, group_oracle_open, group_oracle_close);
 }
 
 int main(void)
 {
-    int failures = 0;
-    const struct mode_target *target = mode_target_at(0);
-    for (size_t i = 0; target; target = mode_target_at(++i)) {
-        failures += run_target(target);
-    }
-    return failures == 0 ? 0 : 1;
+    return oracle_run_groups(run_target) == 0 ? 0 : 1;
 }

@@ -15,21 +15,13 @@
 
 enum { MAX_SELECTORS = 48, MAX_EDGES = 160 };
 
-static struct oracle oracle; // of the target whose group runs
 static enum cpu_mode cpu_mode;
 
 static int open_target(void **state)
 {
     (void)state;
-    oracle_open(&oracle, oracle.target);
-    cpu_mode = oracle_cpu_mode(oracle.target);
-    return 0;
-}
-
-static int close_target(void **state)
-{
-    (void)state;
-    oracle_close(&oracle);
+    oracle_open(&group_oracle, group_oracle.target);
+    cpu_mode = oracle_cpu_mode(group_oracle.target);
     return 0;
 }
 
@@ -65,7 +57,7 @@ static bool find_register(uint16_t selector, struct segment *out)
 {
     static const char *const order[] = {"cs", "ss", "ds", "es", "fs", "gs"};
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        if (oracle_segment(oracle.target, order[i], out) && out->selector == selector) {
+        if (oracle_segment(group_oracle.target, order[i], out) && out->selector == selector) {
             return true;
         }
     }
@@ -75,8 +67,8 @@ static bool find_register(uint16_t selector, struct segment *out)
 // Selectors of the tables differ from those of the rows in their RPL at most.
 static bool find_descriptor(uint16_t selector, struct segment *out)
 {
-    for (size_t i = 0; i < oracle.target->num_segments; i++) {
-        const struct segment_row *row = &oracle.target->segments[i];
+    for (size_t i = 0; i < group_oracle.target->num_segments; i++) {
+        const struct segment_row *row = &group_oracle.target->segments[i];
         if ((row->segment.selector ^ selector) <= 3) {
             *out = row->segment;
             return !row->raw && (out->access & SEGMENT_ACCESS_S) != 0 &&
@@ -92,8 +84,8 @@ static struct window window_in_long64(uint16_t selector)
     struct segment segment = {.base = 0};
     struct window window = {true, 0, 0, UINT64_MAX};
     bool is_cached = find_register(selector, &segment);
-    bool has_base = is_cached && (segment.selector == oracle_selector(oracle.target, "fs") ||
-                                  segment.selector == oracle_selector(oracle.target, "gs"));
+    bool has_base = is_cached && (segment.selector == oracle_selector(group_oracle.target, "fs") ||
+                                  segment.selector == oracle_selector(group_oracle.target, "gs"));
     window.base = has_base ? segment.base : 0;
     window.exists = is_cached || (selector & 0xFFFC) == 0 || find_descriptor(selector, &segment);
     return window;
@@ -135,7 +127,7 @@ static size_t reach(const struct window *window, uint64_t offset)
         uint64_t left = window->last - offset;
         last = left < UINT32_MAX - linear ? linear + left : UINT32_MAX;
     }
-    return oracle_reach(oracle.target, linear, last, ORACLE_LENGTH);
+    return oracle_reach(group_oracle.target, linear, last, ORACLE_LENGTH);
 }
 
 // --- asking -----------------------------------------------------------------------------------
@@ -144,16 +136,16 @@ static void expect_translation(uint16_t selector, const struct window *window, u
 {
     struct packet request = {
         .kind = PACKET_VIRTUAL_TO_PHYSICAL,
-        .virtual_to_physical = {.root = oracle.root, .selector = selector, .offset = offset}};
+        .virtual_to_physical = {.root = group_oracle.root, .selector = selector, .offset = offset}};
     uint64_t guest_phys = 0;
     if (!window->exists || offset < window->first || offset > window->last ||
-        !oracle_translate(oracle.target, linear_of(window, offset), &guest_phys)) {
-        rig_expect_status(&oracle.rig, &request, oracle_no_translation(&oracle));
+        !oracle_translate(group_oracle.target, linear_of(window, offset), &guest_phys)) {
+        rig_expect_status(&group_oracle.rig, &request, oracle_no_translation(&group_oracle));
         return;
     }
-    rig_ask(&oracle.rig, &request);
-    assert_int_equal(oracle.rig.reply.kind, PACKET_PHYSICAL_ADDRESS);
-    assert_int_equal(oracle.rig.reply.physical_address.address, guest_phys);
+    rig_ask(&group_oracle.rig, &request);
+    assert_int_equal(group_oracle.rig.reply.kind, PACKET_PHYSICAL_ADDRESS);
+    assert_int_equal(group_oracle.rig.reply.physical_address.address, guest_phys);
 }
 
 // A walk of a virtual address is that of the linear address it means.
@@ -161,23 +153,23 @@ static void expect_walk(uint16_t selector, const struct window *window, uint64_t
 {
     struct packet walk_virtual = {
         .kind = PACKET_WALK_VIRTUAL,
-        .walk_virtual = {.root = oracle.root, .selector = selector, .offset = offset}};
+        .walk_virtual = {.root = group_oracle.root, .selector = selector, .offset = offset}};
     struct packet walk_linear = {
         .kind = PACKET_WALK_LINEAR,
-        .walk_linear = {.root = oracle.root, .address = linear_of(window, offset)}};
-    const struct map_row *row = oracle_row(oracle.target, linear_of(window, offset));
+        .walk_linear = {.root = group_oracle.root, .address = linear_of(window, offset)}};
+    const struct map_row *row = oracle_row(group_oracle.target, linear_of(window, offset));
     if (!window->exists || offset < window->first || offset > window->last ||
         row->fault == MMU_FAULT_NON_CANONICAL) {
-        rig_expect_status(&oracle.rig, &walk_virtual, oracle_no_translation(&oracle));
+        rig_expect_status(&group_oracle.rig, &walk_virtual, oracle_no_translation(&group_oracle));
         return;
     }
     uint8_t entries[8 * MMU_MAX_LEVELS];
-    rig_ask(&oracle.rig, &walk_virtual);
-    assert_int_equal(oracle.rig.reply.kind, PACKET_WALK);
-    const struct packet_walk first = oracle.rig.reply.walk;
+    rig_ask(&group_oracle.rig, &walk_virtual);
+    assert_int_equal(group_oracle.rig.reply.kind, PACKET_WALK);
+    const struct packet_walk first = group_oracle.rig.reply.walk;
     memcpy(entries, first.entries, 8 * (size_t)first.count);
-    rig_ask(&oracle.rig, &walk_linear);
-    const struct packet_walk *second = &oracle.rig.reply.walk;
+    rig_ask(&group_oracle.rig, &walk_linear);
+    const struct packet_walk *second = &group_oracle.rig.reply.walk;
     assert_int_equal(first.mode, second->mode);
     assert_int_equal(first.valid, second->valid);
     assert_int_equal(first.count, second->count);
@@ -187,25 +179,26 @@ static void expect_walk(uint16_t selector, const struct window *window, uint64_t
 
 static void expect_read(uint16_t selector, const struct window *window, uint64_t offset)
 {
-    struct packet request = {
-        .kind = PACKET_READ_VIRTUAL,
-        .read_virtual = {
-            .root = oracle.root, .selector = selector, .offset = offset, .length = ORACLE_LENGTH}};
-    oracle_expect_read(&oracle, &request, linear_of(window, offset), reach(window, offset));
+    struct packet request = {.kind = PACKET_READ_VIRTUAL,
+                             .read_virtual = {.root = group_oracle.root,
+                                              .selector = selector,
+                                              .offset = offset,
+                                              .length = ORACLE_LENGTH}};
+    oracle_expect_read(&group_oracle, &request, linear_of(window, offset), reach(window, offset));
 }
 
 // What is written may be the descriptor itself, so everything is undone.
 static void expect_write(uint16_t selector, const struct window *window, uint64_t offset)
 {
     struct packet request = {.kind = PACKET_WRITE_VIRTUAL,
-                             .write_virtual = {.root = oracle.root,
+                             .write_virtual = {.root = group_oracle.root,
                                                .selector = selector,
                                                .offset = offset,
                                                .length = ORACLE_LENGTH,
                                                .data = oracle_ink}};
-    oracle_expect_write(&oracle, &request, linear_of(window, offset), reach(window, offset));
-    oracle_expect_equal(&oracle);
-    oracle_reset(&oracle);
+    oracle_expect_write(&group_oracle, &request, linear_of(window, offset), reach(window, offset));
+    oracle_expect_equal(&group_oracle);
+    oracle_reset(&group_oracle);
 }
 
 static void expect_transfers_over(uint16_t selector, const struct window *window, uint64_t offset)
@@ -237,8 +230,8 @@ static void add_edge(struct edges *edges, uint64_t linear)
 static void add_edges_of_row(struct edges *edges, const struct map_row *row)
 {
     add_edge(edges, row->to + 1);
-    for (size_t i = 0; i < oracle.target->num_regions && row->mapped; i++) {
-        uint64_t offset = oracle.target->regions[i].base - row->guest_phys;
+    for (size_t i = 0; i < group_oracle.target->num_regions && row->mapped; i++) {
+        uint64_t offset = group_oracle.target->regions[i].base - row->guest_phys;
         if (offset != 0 && offset <= row->to - row->from) {
             add_edge(edges, row->from + offset);
         }
@@ -252,8 +245,8 @@ static void transfers_over_the_ends_of_a_segment_stop_where_they_must(void **sta
     const uint16_t *selector = *state;
     const struct window window = window_at(*selector);
     struct edges edges = {.num = 0};
-    for (size_t i = 0; i < oracle.target->num_map; i++) {
-        add_edges_of_row(&edges, &oracle.target->map[i]);
+    for (size_t i = 0; i < group_oracle.target->num_map; i++) {
+        add_edges_of_row(&edges, &group_oracle.target->map[i]);
     }
     expect_transfers_over(*selector, &window, window.first);
     expect_transfers_over(*selector, &window, window.last + 1);
@@ -275,14 +268,14 @@ static uint64_t register_of(const char *name, const char *part)
     char full[32];
     uint64_t value = 0;
     (void)snprintf(full, sizeof(full), "%s%s", name, part);
-    assert_true(pulsim_register_read(oracle.rig.pulsim, 0, full, &value));
+    assert_true(pulsim_register_read(group_oracle.rig.pulsim, 0, full, &value));
     return value;
 }
 
 static void segment_registers_hold_what_their_rows_say(void **state)
 {
     (void)state;
-    const struct mode_target *target = oracle.target;
+    const struct mode_target *target = group_oracle.target;
     assert_int_equal(target->num_segment_registers, 8);
     for (size_t i = 0; i < target->num_segment_registers; i++) {
         const char *name = target->segment_registers[i].name;
@@ -299,7 +292,7 @@ static void segment_registers_hold_what_their_rows_say(void **state)
 static void selectors_beyond_their_table_lead_nowhere(void **state)
 {
     (void)state;
-    if (oracle.target->num_segments == 0) {
+    if (group_oracle.target->num_segments == 0) {
         return; // real mode has no tables
     }
     for (unsigned table = 0; table <= 4; table += 4) {
@@ -307,9 +300,9 @@ static void selectors_beyond_their_table_lead_nowhere(void **state)
         struct packet request = {
             .kind = PACKET_READ_VIRTUAL,
             .read_virtual = {
-                .root = oracle.root, .selector = selector, .offset = 0x3000, .length = 1}};
+                .root = group_oracle.root, .selector = selector, .offset = 0x3000, .length = 1}};
         if (cpu_mode != CPU_MODE_V86) {
-            rig_expect_status(&oracle.rig, &request, oracle_no_translation(&oracle));
+            rig_expect_status(&group_oracle.rig, &request, oracle_no_translation(&group_oracle));
         }
     }
 }
@@ -358,7 +351,6 @@ static int run_target(const struct mode_target *target)
         cmocka_unit_test(segment_registers_hold_what_their_rows_say),
         cmocka_unit_test(selectors_beyond_their_table_lead_nowhere),
     };
-    oracle.target = target;
     size_t num_selectors = collect(target, selectors);
     for (size_t i = 0; i < num_selectors; i++) {
         (void)snprintf(names[i], ORACLE_NAME_SIZE, "%s: selector 0x%02x", target->name,
@@ -368,15 +360,10 @@ static int run_target(const struct mode_target *target)
                                 NULL, NULL, &selectors[i]};
     }
     return _cmocka_run_group_tests(target->name, tests, num_selectors + 2, open_target,
-                                   close_target);
+                                   group_oracle_close);
 }
 
 int main(void)
 {
-    int failures = 0;
-    const struct mode_target *target = mode_target_at(0);
-    for (size_t i = 0; target; target = mode_target_at(++i)) {
-        failures += run_target(target);
-    }
-    return failures == 0 ? 0 : 1;
+    return oracle_run_groups(run_target) == 0 ? 0 : 1;
 }
