@@ -4,10 +4,7 @@
 
 #include <stdint.h>
 
-enum {
-    MIN_PHYS_BITS = 36,
-    MAX_PHYS_BITS = 52,
-};
+#include "mmu_model/paging.h"
 
 // Bits high down to low; none when low is above high.
 static inline uint64_t bit_range(unsigned high, unsigned low)
@@ -18,10 +15,10 @@ static inline uint64_t bit_range(unsigned high, unsigned low)
 // MAXPHYADDR; of a value that no processor has the nearest one.
 static inline unsigned phys_bits_from(unsigned max_phys_bits)
 {
-    if (max_phys_bits < MIN_PHYS_BITS) {
-        return MIN_PHYS_BITS;
+    if (max_phys_bits < MMU_MIN_PHYS_BITS) {
+        return MMU_MIN_PHYS_BITS;
     }
-    return max_phys_bits > MAX_PHYS_BITS ? MAX_PHYS_BITS : max_phys_bits;
+    return max_phys_bits > MMU_MAX_PHYS_BITS ? MMU_MAX_PHYS_BITS : max_phys_bits;
 }
 
 static inline uint64_t least(uint64_t a, uint64_t b)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mmu_model/paging.h"
 #include "target_bytes.h"
 #include "target_check.h"
 #include "target_yaml.h"
@@ -14,7 +15,8 @@
 struct target_file {
     struct target target; // first: a target_file is found from it
     struct target_yaml *yaml;
-    const struct target *base; // an empty one when the file names none
+    const struct target *base;    // an empty one when the file names none
+    struct vmx_profile processor; // when the file changes one
     struct target_region *regions;
     struct target_load *loads;
     uint8_t **bytes; // what each load of the file holds
@@ -251,6 +253,24 @@ static bool find_profile(struct target_file *file, const struct error_text *erro
                 names);
 }
 
+// A processor that differs from its profile in the width of physical addresses.
+static bool set_width(struct target_file *file, const struct error_text *error)
+{
+    const unsigned *bits = target_yaml_root(file->yaml)->max_phys_bits;
+    if (bits == NULL) {
+        return true;
+    }
+    if (*bits < MMU_MIN_PHYS_BITS || *bits > MMU_MAX_PHYS_BITS) {
+        const struct yaml_place place = {.list = "max_phys_bits"};
+        return fail(file, error, &place, "max_phys_bits is %d to %d", MMU_MIN_PHYS_BITS,
+                    MMU_MAX_PHYS_BITS);
+    }
+    file->processor = *target_profile(&file->target);
+    file->processor.max_phys_bits = (uint8_t)*bits;
+    file->target.profile = &file->processor;
+    return true;
+}
+
 static bool add_file_load(struct target_file *file, size_t item, const struct error_text *error)
 {
     const struct yaml_load *load = &target_yaml_root(file->yaml)->load[item];
@@ -300,7 +320,7 @@ static bool begin(struct target_file *file, const struct error_text *error)
         const struct yaml_place place = {.list = "base"};
         return fail(file, error, &place, "there is no built-in target %s", yaml->base);
     }
-    if (!find_profile(file, error)) {
+    if (!find_profile(file, error) || !set_width(file, error)) {
         return false;
     }
     file->target.name = yaml->name;
@@ -313,12 +333,16 @@ static bool begin(struct target_file *file, const struct error_text *error)
 static struct yaml_place place_of(const struct target_file *file,
                                   const struct target_problem *problem)
 {
+    bool has_width = target_yaml_root(file->yaml)->max_phys_bits != NULL;
     size_t index = problem->index;
     const struct target *base = file->base;
     switch (problem->part) {
     case TARGET_PART_CPUS:
         return (struct yaml_place){.list = "cpus"};
     case TARGET_PART_REGIONS:
+        if (index < base->num_regions) { // beyond this processor's addresses
+            return (struct yaml_place){.list = has_width ? "max_phys_bits" : "profile"};
+        }
         return (struct yaml_place){.list = "regions", .index = index - base->num_regions};
     case TARGET_PART_LOADS:
         return (struct yaml_place){.list = "load", .index = index - base->num_loads};
@@ -334,7 +358,7 @@ static struct yaml_place place_of(const struct target_file *file,
         };
     case TARGET_PART_MSRS:
         if (index < file->base_msrs) { // of the base, which this processor does not take
-            return (struct yaml_place){.list = "profile"};
+            return (struct yaml_place){.list = has_width ? "max_phys_bits" : "profile"};
         }
         return (struct yaml_place){.list = "msrs",
                                    .index = file->msr_items[index - file->base_msrs]};

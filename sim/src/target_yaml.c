@@ -116,6 +116,7 @@ static const cyaml_schema_field_t target_fields[] = {
     CYAML_FIELD_STRING_PTR("summary", OPTIONAL_LIST, struct yaml_target, summary, 0, 256),
     CYAML_FIELD_STRING_PTR("base", OPTIONAL_LIST, struct yaml_target, base, 1, 64),
     CYAML_FIELD_STRING_PTR("profile", OPTIONAL_LIST, struct yaml_target, profile, 1, 64),
+    CYAML_FIELD_UINT_PTR("max_phys_bits", OPTIONAL_LIST, struct yaml_target, max_phys_bits),
     CYAML_FIELD_UINT_PTR("cpus", OPTIONAL_LIST, struct yaml_target, cpus),
     CYAML_FIELD_SEQUENCE("regions", OPTIONAL_LIST, struct yaml_target, regions, &region_schema, 0,
                          MEMORY_MAX_REGIONS),

@@ -52,6 +52,7 @@ struct yaml_target {
     char *summary;
     char *base;
     char *profile;
+    unsigned *max_phys_bits;
     unsigned *cpus;
     struct yaml_region *regions;
     unsigned regions_count;

@@ -16,6 +16,8 @@ enum {
     MMU_NO_ENTRY = 0xFF,   // last_valid_entry of a walk that saw no valid entry
     MMU_LETTERS_SIZE = 11, // of mmu_entry_letters, its zero included
     MMU_MAX_RUNS = 16,
+    MMU_MIN_PHYS_BITS = 36, // of MAXPHYADDR
+    MMU_MAX_PHYS_BITS = 52,
 };
 
 // MMU_ENTRY_P, MMU_ENTRY_RW, ...: masks within a paging-structure entry.
