@@ -356,11 +356,16 @@ bool walk_tables(const struct mmu_registers *registers, const struct mmu_memory 
     return out->valid;
 }
 
+bool mmu_is_pdpte(uint64_t pdpte, unsigned max_phys_bits)
+{
+    return (pdpte & MMU_ENTRY_P) == 0 ||
+           (pdpte & pae_pdpte_reserved_bits(phys_bits_from(max_phys_bits))) == 0;
+}
+
 // SDM 3A, "PDPTE Registers": the load is #GP(0) when a present PDPTE has a reserved bit set.
 bool mmu_load_pdptes(const struct mmu_registers *registers, const struct mmu_memory *memory,
                      uint64_t out[4])
 {
-    uint64_t reserved = pae_pdpte_reserved_bits(phys_bits_from(registers->max_phys_bits));
     uint64_t table_phys = registers->cr3 & geometries[MMU_MODE_PAE].root_mask;
     uint8_t bytes[4 * 8];
     uint64_t loaded[4];
@@ -370,7 +375,7 @@ bool mmu_load_pdptes(const struct mmu_registers *registers, const struct mmu_mem
     }
     for (size_t i = 0; i < 4; i++) {
         loaded[i] = load_le64(bytes + 8 * i);
-        if ((loaded[i] & MMU_ENTRY_P) != 0 && (loaded[i] & reserved) != 0) {
+        if (!mmu_is_pdpte(loaded[i], registers->max_phys_bits)) {
             return false;
         }
     }

@@ -315,6 +315,9 @@ static void the_cpu_uses_its_loaded_pdptes_and_the_debugger_those_in_memory(void
     cells.cell[0].value = 0;
     assert_false(mmu_locate(&registers, &memory, path_linear(&path), &walk));
     assert_true(mmu_access(&registers, &memory, path_linear(&path), &want, &walk));
+    registers.cr3 |= BIT(60); // no access looks at it any more
+    assert_true(mmu_access(&registers, &memory, path_linear(&path), &want, &walk));
+    registers.cr3 &= ~BIT(60);
 
     registers.pdptes_loaded = false;
     assert_false(mmu_access(&registers, &memory, path_linear(&path), &want, &walk));

@@ -32,7 +32,6 @@ void access_begin(struct access *access, struct machine *machine, uint64_t root)
     access->machine = machine;
     cpu_mmu_registers(machine, &machine->cpus[machine->current], &access->registers);
     access->registers.cr3 = root;
-    access->registers.pdptes_loaded = false;
     access->memory = machine_mmu_memory(machine);
     access->memory.pde_cache = pde_cache(machine);
     access->mode = cpu_pulse_mode(&machine->cpus[machine->current]);

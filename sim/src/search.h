@@ -7,7 +7,7 @@
 
 // Work is counted in what a plain machine does in a nanosecond.
 enum {
-    SEARCH_SLICE_WORK = 1 << 18,
+    SEARCH_SLICE_WORK = 1 << 17,
     SEARCH_WALK_WORK = 256,    // finding out where an address is
     SEARCH_SEGMENT_WORK = 512, // the same for a selector and an offset
 };

@@ -227,12 +227,9 @@ static bool has_ept(const struct entry *entry)
     return (entry->secondary & VMX_SECONDARY_EPT) != 0;
 }
 
-#define PDPTE_PRESENT  UINT64_C(0x1)
-#define PDPTE_RESERVED UINT64_C(0x1E6)
-
 static bool is_pdpte(const struct entry *entry, uint64_t pdpte)
 {
-    return (pdpte & PDPTE_PRESENT) == 0 || entry_is_physical(entry, pdpte, PDPTE_RESERVED);
+    return mmu_is_pdpte(pdpte, entry->profile->max_phys_bits);
 }
 
 bool entry_pdpte_fields(const struct entry *entry)
