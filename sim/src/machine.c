@@ -167,7 +167,7 @@ void machine_pass_time(struct machine *machine, uint64_t time)
     machine->time += time;
 }
 
-static bool is_runnable(struct machine *machine, unsigned index)
+bool machine_can_run(struct machine *machine, unsigned index)
 {
     if (cpu_pulse_mode(&machine->cpus[index]) == PULSE_MODE_LONG64) {
         return true;
@@ -185,7 +185,7 @@ enum pulse_status machine_go(struct machine *machine)
         return STATUS_UNSUCCESSFUL;
     }
     for (unsigned i = 0; i < machine->num_cpus; i++) {
-        if (!machine->cpus[i].shut_down && !is_runnable(machine, i)) {
+        if (!machine->cpus[i].shut_down && !machine_can_run(machine, i)) {
             return STATUS_NOT_SUPPORTED;
         }
     }
@@ -256,7 +256,7 @@ enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts
     if (!resume_check(machine, machine->current)) {
         return STATUS_UNSUCCESSFUL;
     }
-    if (!is_runnable(machine, machine->current)) {
+    if (!machine_can_run(machine, machine->current)) {
         return STATUS_NOT_SUPPORTED;
     }
     struct run_request request = {

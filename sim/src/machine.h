@@ -80,6 +80,9 @@ enum pulse_status machine_break_in(struct machine *machine);
 enum pulse_status machine_step(struct machine *machine, bool suppress_interrupts);
 enum pulse_status machine_switch_cpu(struct machine *machine, uint64_t index);
 
+// Whether CPU `index` is in a mode whose code the machine executes. If not, the log says so.
+bool machine_can_run(struct machine *machine, unsigned index);
+
 // One line of log text for people; printf's rules.
 void machine_log(struct machine *machine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -14,7 +14,8 @@ static const char *build_memory(struct machine *machine)
     for (size_t i = 0; i < target->num_regions; i++) {
         const struct target_region *region = &target->regions[i];
         if (!memory_add(&machine->memory, region->kind, region->base, region->size)) {
-            return "a memory region overlaps another, is not page aligned, or does not fit";
+            return "a memory region overlaps another, is not page aligned, or is more than the "
+                   "host can hold";
         }
     }
     for (size_t i = 0; i < target->num_loads; i++) {

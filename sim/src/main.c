@@ -37,7 +37,7 @@ static void print_note(void *user, const char *line)
     printf("%s: note: %s\n", (const char *)user, line);
 }
 
-// A good target may be one that only lies there: whether its CPUs can run is worth a note each.
+// A good target may be one that only lies there: each CPU that cannot run is worth a note.
 static bool check_cpus(char *path, const struct target *target)
 {
     const char *error = "";
@@ -50,7 +50,9 @@ static bool check_cpus(char *path, const struct target *target)
     machine->log = print_note;
     machine->log_user = path;
     for (unsigned i = 0; i < machine->num_cpus; i++) {
-        (void)resume_check(machine, i);
+        if (resume_check(machine, i)) {
+            (void)machine_can_run(machine, i);
+        }
     }
     machine_free(machine);
     return true;

@@ -41,7 +41,8 @@ static bool check_region(const struct target *target, size_t index, struct targe
     }
     if (region->base >= space || region->size > space - region->base) {
         return problem(out, TARGET_PART_REGIONS, index,
-                       "the region passes the %u bits of a physical address", bits);
+                       "the region at 0x%" PRIx64 " passes the %u bits of a physical address",
+                       region->base, bits);
     }
     for (size_t i = 0; i < index; i++) {
         if (overlap(region, &target->regions[i])) {

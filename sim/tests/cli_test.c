@@ -190,6 +190,9 @@ static void a_check_notes_what_cannot_run(void **state)
     checks("name: t\nbase: long64-la57\n", &end);
     assert_non_null(strstr(end.out, "target.yaml: good\n"));
     assert_null(strstr(end.out, "note"));
+    checks("name: t\nbase: prot32\n", &end);
+    assert_non_null(strstr(end.out, "target.yaml: good\n"));
+    assert_non_null(strstr(end.out, ": note: CPU 0 is not in 64-bit mode and cannot run\n"));
     // A processor without 57-bit addresses does not take this CR4.
     checks("name: t\nbase: long64-la57\nprofile: skylake-x\n", &end);
     assert_non_null(strstr(end.out, "target.yaml: good\n"));
