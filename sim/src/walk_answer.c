@@ -306,7 +306,8 @@ void walk_print_access(const struct walk_view *view, const struct mmu_access *wa
     }
     printf("%s\n", mmu_fault_text(walk.fault));
     if (walk.fault == MMU_FAULT_NON_CANONICAL) {
-        printf("%-*s#GP(0), or #SS(0) for an access to the stack\n", WALK_LABEL, "exception");
+        printf("%-*s#GP(0)%s\n", WALK_LABEL, "exception",
+               want->kind == MMU_ACCESS_FETCH ? "" : ", or #SS(0) for an access to the stack");
     }
     if (!mmu_fault_is_page_fault(walk.fault)) {
         return; // nothing that a CPU which runs can meet
