@@ -194,8 +194,8 @@ static void show(struct walk_view *view, const struct arguments *arguments,
                  const struct address *address)
 {
     view->linear = address->linear;
-    walk_print_target(view, !arguments->has_root);
-    if (address->is_far && !walk_print_segment(view, address->far)) {
+    if (!walk_print_target(view, !arguments->has_root) ||
+        (address->is_far && !walk_print_segment(view, address->far))) {
         return;
     }
     mmu_locate(&view->registers, &view->memory, view->linear, &view->walk);
