@@ -234,7 +234,7 @@ static void note_rights(const struct walker *w, struct mmu_walk *out)
     out->no_execute = (any & MMU_ENTRY_NX) != 0;
     out->global = (leaf & MMU_ENTRY_G) != 0 && (w->registers->cr4 & MMU_CR4_PGE) != 0;
     if (w->mode >= MMU_MODE_4LEVEL) {
-        out->protection_key = (uint8_t)(leaf >> 59 & 0xF);
+        out->protection_key = (uint8_t)(leaf >> MMU_KEY_SHIFT & MMU_KEY_MASK);
     }
 }
 

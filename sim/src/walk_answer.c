@@ -7,6 +7,8 @@
 enum {
     MAX_HOLE_STEPS = 65536, // entries of a hole that are looked at in each direction
     WORD_SIZE = 48,
+    NUM_PDPTES = 4,
+    PDPT_LEVEL = 3,
 };
 
 static void print_label(const char *label)
@@ -291,6 +293,31 @@ static void print_updates(const struct mmu_walk *walk, const struct mmu_access *
     printf(num == 0 ? "nothing\n" : "\n");
 }
 
+// SDM 3A, "PDPTE Registers": what is wrong with a PDPTE is a #GP of the instruction that loads all
+// four, and no access meets it. The others may have been loaded before it was written.
+static bool can_load_pdptes(const struct walk_view *view)
+{
+    uint64_t pdptes[NUM_PDPTES];
+    return view->walk.mode != MMU_MODE_PAE || view->walk.fault == MMU_FAULT_ROOT ||
+           mmu_load_pdptes(&view->registers, &view->memory, pdptes);
+}
+
+static void print_exception(const struct walk_view *view, const struct mmu_walk *walk,
+                            const struct mmu_access *want)
+{
+    if (walk->fault == MMU_FAULT_NON_CANONICAL) {
+        printf("%-*s#GP(0)%s\n", WALK_LABEL, "exception",
+               want->kind == MMU_ACCESS_FETCH ? "" : ", or #SS(0) for an access to the stack");
+    }
+    bool is_pdpte = walk->mode == MMU_MODE_PAE && walk->level == PDPT_LEVEL;
+    bool is_load = is_pdpte && walk->fault == MMU_FAULT_RESERVED_BIT;
+    if (is_load || !mmu_fault_is_page_fault(walk->fault)) {
+        return; // nothing that a CPU which runs can meet
+    }
+    printf("%-*s#PF, CR2 = 0x%016" PRIx64 "\n", WALK_LABEL, "exception", view->linear);
+    print_error_code(walk->error_code);
+}
+
 void walk_print_access(const struct walk_view *view, const struct mmu_access *want)
 {
     static const char *const kinds[] = {"read", "write", "instruction fetch"};
@@ -298,6 +325,10 @@ void walk_print_access(const struct walk_view *view, const struct mmu_access *wa
     bool is_allowed = mmu_access(&view->registers, &view->memory, view->linear, want, &walk);
     printf("\n%-*s%s by %s\n", WALK_LABEL, "access", kinds[want->kind],
            want->user ? "user code" : "the supervisor");
+    if (!can_load_pdptes(view)) {
+        printf("%-*sMOV to CR3 would raise #GP(0): one has a reserved bit, or cannot be read\n",
+               WALK_LABEL, "PDPTEs");
+    }
     print_label(is_allowed ? "allowed" : "refused");
     if (is_allowed) {
         printf("yes\n");
@@ -305,12 +336,5 @@ void walk_print_access(const struct walk_view *view, const struct mmu_access *wa
         return;
     }
     printf("%s\n", mmu_fault_text(walk.fault));
-    if (walk.fault == MMU_FAULT_NON_CANONICAL) {
-        printf("%-*s#GP(0), or #SS(0) for an access to the stack\n", WALK_LABEL, "exception");
-    }
-    if (!mmu_fault_is_page_fault(walk.fault)) {
-        return; // nothing that a CPU which runs can meet
-    }
-    printf("%-*s#PF, CR2 = 0x%016" PRIx64 "\n", WALK_LABEL, "exception", view->linear);
-    print_error_code(walk.error_code);
+    print_exception(view, &walk, want);
 }

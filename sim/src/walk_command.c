@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "target_file.h"
 #include "target_option.h"
@@ -14,7 +15,7 @@
 
 enum {
     EXIT_USAGE = 2,
-    SELECTOR_SIZE = 16, // of its text
+    NAME_SIZE = 2, // of a segment register
 };
 
 enum walk_option { OPTION_TARGET = 0x100, OPTION_CPU, OPTION_ROOT, OPTION_ACCESS };
@@ -40,23 +41,30 @@ struct arguments {
     const char *address;
 };
 
+enum parsed { PARSED, PARSED_NO_NUMBER, PARSED_TOO_LARGE };
+
 // Everything up to end is a number. One that begins with 0 is not octal.
-static bool parse_number(const char *text, const char *end, uint64_t *out)
+static enum parsed parse_number(const char *text, const char *end, uint64_t max, uint64_t *out)
 {
     char *stop = NULL;
     bool is_number = *text >= '0' && *text <= '9';
     bool is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
     errno = 0;
     *out = is_number ? strtoull(text, &stop, is_hex ? 16 : 10) : 0;
-    return is_number && stop == end && errno == 0;
+    if (!is_number || stop != end) {
+        return PARSED_NO_NUMBER;
+    }
+    return errno == 0 && *out <= max ? PARSED : PARSED_TOO_LARGE;
 }
 
 static uint64_t parse_option_number(const struct argp_state *state, const char *option,
                                     const char *text)
 {
     uint64_t number = 0;
-    if (!parse_number(text, text + strlen(text), &number)) {
-        argp_failure(state, EXIT_USAGE, 0, "%s '%s': not a number", option, text);
+    enum parsed parsed = parse_number(text, text + strlen(text), UINT64_MAX, &number);
+    if (parsed != PARSED) {
+        argp_failure(state, EXIT_USAGE, 0, "%s '%s': %s", option, text,
+                     parsed == PARSED_TOO_LARGE ? "more than 64 bits" : "not a number");
     }
     return number;
 }
@@ -121,13 +129,14 @@ static const struct argp argp = {
     .args_doc = "ADDRESS|SELECTOR:OFFSET",
     .doc = "Shows where an address leads in a target's initial state, level by level, and why it "
            "stops.\v"
-           "ADDRESS is linear. SELECTOR is a number, or the name of a segment register, whose "
-           "selector then counts. Numbers are decimal, or hexadecimal with 0x.",
+           "ADDRESS is linear. SELECTOR is a number, or the name of a segment register in either "
+           "case, "
+           "whose selector then counts. Numbers are decimal, or hexadecimal with 0x.",
 };
 
 // A selector's number or register, which ends before the colon.
-static bool parse_selector(const struct walk_view *view, const char *text, const char *colon,
-                           uint16_t *out)
+static enum parsed parse_selector(const struct walk_view *view, const char *text, const char *colon,
+                                  uint16_t *out)
 {
     const struct {
         const char *name;
@@ -137,32 +146,57 @@ static bool parse_selector(const struct walk_view *view, const char *text, const
         {"es", &view->segments.es}, {"fs", &view->segments.fs}, {"gs", &view->segments.gs},
     };
     for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
-        if (colon - text == 2 && strncmp(text, registers[i].name, 2) == 0) {
+        if (colon - text == NAME_SIZE && strncasecmp(text, registers[i].name, NAME_SIZE) == 0) {
             *out = registers[i].segment->selector;
-            return true;
+            return PARSED;
         }
     }
     uint64_t number = 0;
-    bool is_selector = parse_number(text, colon, &number) && number <= UINT16_MAX;
+    enum parsed parsed = parse_number(text, colon, UINT16_MAX, &number);
     *out = (uint16_t)number;
-    return is_selector;
+    return parsed;
 }
 
-// False, and nothing printed: the text is no address.
-static bool show(struct walk_view *view, const struct arguments *arguments)
+struct address {
+    bool is_far;
+    struct far_pointer far; // or
+    uint64_t linear;
+};
+
+// NULL, or what is wrong with the text.
+static const char *parse_address(const struct walk_view *view, const char *text,
+                                 struct address *out)
 {
-    const char *text = arguments->address;
-    const char *end = text + strlen(text);
+    static const char malformed[] =
+        "neither a linear address (0xC02FF0) nor SELECTOR:OFFSET (0x33:0x10, fs:0x10)";
     const char *colon = strchr(text, ':');
-    struct far_pointer at = {0, 0};
-    uint64_t *number = colon ? &at.offset : &view->linear;
-    if ((colon && !parse_selector(view, text, colon, &at.selector)) ||
-        !parse_number(colon ? colon + 1 : text, end, number)) {
-        return false;
+    const char *number = colon ? colon + 1 : text;
+    enum parsed selector = PARSED;
+    *out = (struct address){.is_far = colon != NULL};
+    if (colon) {
+        selector = parse_selector(view, text, colon, &out->far.selector);
     }
-    walk_print_target(view, !arguments->has_root);
-    if (colon && !walk_print_segment(view, at)) {
-        return true;
+    enum parsed offset = parse_number(number, text + strlen(text), UINT64_MAX,
+                                      colon ? &out->far.offset : &out->linear);
+    if (selector == PARSED_NO_NUMBER || offset == PARSED_NO_NUMBER) {
+        return malformed;
+    }
+    if (selector == PARSED_TOO_LARGE) {
+        return "a selector of more than 16 bits";
+    }
+    if (offset == PARSED_TOO_LARGE) {
+        return colon ? "an offset of more than 64 bits" : "an address of more than 64 bits";
+    }
+    return NULL;
+}
+
+static void show(struct walk_view *view, const struct arguments *arguments,
+                 const struct address *address)
+{
+    view->linear = address->linear;
+    if (!walk_print_target(view, !arguments->has_root) ||
+        (address->is_far && !walk_print_segment(view, address->far))) {
+        return;
     }
     mmu_locate(&view->registers, &view->memory, view->linear, &view->walk);
     printf("%-*s0x%016" PRIx64 "\n\n", WALK_LABEL, "linear", view->linear);
@@ -172,7 +206,6 @@ static bool show(struct walk_view *view, const struct arguments *arguments)
     if (arguments->has_access) {
         walk_print_access(view, &arguments->access);
     }
-    return true;
 }
 
 static int walk(const struct arguments *arguments, struct machine *machine)
@@ -190,11 +223,13 @@ static int walk(const struct arguments *arguments, struct machine *machine)
         view.registers.cr3 = arguments->root;
         view.registers.pdptes_loaded = false;
     }
-    if (!show(&view, arguments)) {
-        warnx("'%s': neither a linear address (0xC02FF0) nor SELECTOR:OFFSET (0x33:0x10, fs:0x10)",
-              arguments->address);
+    struct address address;
+    const char *error = parse_address(&view, arguments->address, &address);
+    if (error) {
+        warnx("'%s': %s", arguments->address, error);
         return EXIT_USAGE;
     }
+    show(&view, arguments, &address);
     return EXIT_SUCCESS;
 }
 

@@ -11,6 +11,8 @@ enum {
     LEAST_FIELD = 5, // columns: two bit numbers and a space
     PAGE_BITS = 12,
     NAMES_COLUMN = 50,
+    LETTERS_SIZE = MMU_LETTERS_SIZE + 1, // with PAT
+    WORD_SIZE = 40,
     LONG_NUMBER = 10000, // not for people: written in hexadecimal instead
 };
 
@@ -151,27 +153,65 @@ void walk_print_split(const struct walk_view *view)
     printf("\n\n");
 }
 
+static unsigned level_of(const struct walk_view *view, size_t i)
+{
+    return shapes[view->walk.mode].levels - (unsigned)i;
+}
+
+// Whether PS of the i-th entry, if it is set, means a large page.
+static bool has_size(const struct walk_view *view, size_t i)
+{
+    enum mmu_mode mode = view->walk.mode;
+    unsigned level = level_of(view, i);
+    if (mode == MMU_MODE_32BIT) {
+        return level == 2 && (view->registers.cr4 & MMU_CR4_PSE) != 0;
+    }
+    bool has_1gib = mode >= MMU_MODE_4LEVEL && !view->registers.no_1gib_pages;
+    return level == 2 || (level == 3 && has_1gib);
+}
+
+// Where the i-th entry keeps PAT; 0 when it maps no page.
+static uint64_t pat_of(const struct walk_view *view, size_t i)
+{
+    bool is_large = has_size(view, i) && (view->walk.entries[i] & MMU_ENTRY_PS) != 0;
+    return is_large ? MMU_ENTRY_LARGE_PAT : level_of(view, i) == 1 ? MMU_ENTRY_PAT : 0;
+}
+
 // The bits of the i-th entry that say something: the others are ignored there, or reserved.
 static uint64_t telling_bits(const struct walk_view *view, size_t i)
 {
-    const struct mmu_walk *walk = &view->walk;
-    unsigned level = shapes[walk->mode].levels - (unsigned)i;
-    uint64_t entry = walk->entries[i];
-    if ((entry & MMU_ENTRY_P) == 0) {
-        return 0;
-    }
-    if (walk->mode == MMU_MODE_PAE && level == 3) {
+    uint64_t pat = pat_of(view, i);
+    if (view->walk.mode == MMU_MODE_PAE && level_of(view, i) == 3) {
         return MMU_ENTRY_P | MMU_ENTRY_PWT | MMU_ENTRY_PCD;
     }
     uint64_t bits = MMU_ENTRY_P | MMU_ENTRY_RW | MMU_ENTRY_US | MMU_ENTRY_PWT | MMU_ENTRY_PCD |
                     MMU_ENTRY_A | MMU_ENTRY_NX;
-    bool has_size = walk->mode != MMU_MODE_32BIT || (view->registers.cr4 & MMU_CR4_PSE) != 0;
-    bool is_large = level > 1 && has_size && (entry & MMU_ENTRY_PS) != 0;
-    if (is_large || level == 1) {
-        bits |= MMU_ENTRY_D | MMU_ENTRY_PS;
+    if (pat != 0) {
+        bits |= MMU_ENTRY_D | (has_size(view, i) ? MMU_ENTRY_PS : 0);
         bits |= (view->registers.cr4 & MMU_CR4_PGE) != 0 ? MMU_ENTRY_G : 0;
     }
     return bits;
+}
+
+// What the entry says in IA-32e mode alone: the key of a page, PS where no page is that large.
+static void print_long_names(const struct walk_view *view, size_t i, struct walk_words *words)
+{
+    uint64_t entry = view->walk.entries[i];
+    unsigned key = (unsigned)(entry >> MMU_KEY_SHIFT & MMU_KEY_MASK);
+    bool has_keys = (view->registers.cr4 & (MMU_CR4_PKE | MMU_CR4_PKS)) != 0;
+    bool is_page = pat_of(view, i) != 0;
+    char text[WORD_SIZE];
+    if (view->walk.mode < MMU_MODE_4LEVEL) {
+        return;
+    }
+    if (is_page && (has_keys || key != 0)) {
+        (void)snprintf(text, sizeof(text), "protection key %u%s", key,
+                       has_keys ? "" : " (off in CR4)");
+        walk_print_word(words, text);
+    }
+    if (!is_page && !has_size(view, i) && (entry & MMU_ENTRY_PS) != 0) {
+        walk_print_word(words, "PS is reserved here");
+    }
 }
 
 static void print_names(const struct walk_view *view, size_t i)
@@ -183,28 +223,40 @@ static void print_names(const struct walk_view *view, size_t i)
 #define PAGING_BIT(name, mask, letter, text) {mask, text},
 #include "mmu_model/paging_bits.def"
     };
-    unsigned level = shapes[view->walk.mode].levels - (unsigned)i;
-    uint64_t told = view->walk.entries[i] & telling_bits(view, i);
+    uint64_t entry = view->walk.entries[i];
+    uint64_t told = entry & telling_bits(view, i);
     struct walk_words words = {.indent = NAMES_COLUMN, .column = NAMES_COLUMN};
     printf("%*s", NAMES_COLUMN, "");
-    if (told == 0) {
+    if ((entry & MMU_ENTRY_P) == 0) {
         printf("not present: the other bits are for software\n");
         return;
     }
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
-        bool is_pat = rows[row].mask == MMU_ENTRY_PS && level == 1;
         if ((told & rows[row].mask) != 0) {
-            walk_print_word(&words, is_pat ? "PAT" : rows[row].text);
+            walk_print_word(&words, rows[row].text);
         }
     }
+    if ((entry & pat_of(view, i)) != 0) {
+        walk_print_word(&words, "PAT");
+    }
+    print_long_names(view, i, &words);
     printf("\n");
+}
+
+// The letters of mmu_model and, as the second, M for the PAT of a page.
+static void draw_entry(uint64_t entry, uint64_t pat, char out[LETTERS_SIZE])
+{
+    char letters[MMU_LETTERS_SIZE];
+    mmu_entry_letters(entry & ~pat, letters);
+    (void)snprintf(out, LETTERS_SIZE, "%c%c%s", letters[0], (entry & pat) != 0 ? 'M' : '-',
+                   letters + 1);
 }
 
 // Where the i-th entry leads.
 static void print_next(const struct walk_view *view, size_t i)
 {
     const struct mmu_walk *walk = &view->walk;
-    unsigned level = shapes[walk->mode].levels - (unsigned)i;
+    unsigned level = level_of(view, i);
     bool is_last = i + 1 == walk->num_entries;
     char size[WALK_SIZE_TEXT];
     if (!is_last) {
@@ -230,14 +282,14 @@ void walk_print_levels(const struct walk_view *view)
     if (walk->num_entries == 0) {
         return;
     }
-    char letters[MMU_LETTERS_SIZE];
-    mmu_entry_letters(UINT64_MAX, letters);
+    char letters[LETTERS_SIZE];
+    draw_entry(UINT64_MAX, MMU_ENTRY_LARGE_PAT, letters);
     printf("level  index  entry at        entry               %s  leads to\n", letters);
     for (size_t i = 0; i < walk->num_entries; i++) {
-        unsigned level = shapes[walk->mode].levels - (unsigned)i;
+        unsigned level = level_of(view, i);
         unsigned low = PAGE_BITS + shapes[walk->mode].index_bits * (level - 1);
         struct field index = {"", high, low};
-        mmu_entry_letters(walk->entries[i], letters);
+        draw_entry(walk->entries[i], pat_of(view, i), letters);
         printf("%-5s  0x%03" PRIx64 "  0x%012" PRIx64 "  0x%0*" PRIx64 "%*s  %s  ",
                walk_level_name(level), field_value(&index, view->linear), walk->entry_phys[i],
                (int)shapes[walk->mode].entry_digits, walk->entries[i],

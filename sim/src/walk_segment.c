@@ -24,7 +24,7 @@ static void print_label(const char *label)
     printf("%-*s", WALK_LABEL, label);
 }
 
-void walk_print_target(const struct walk_view *view, bool is_own_root)
+bool walk_print_target(const struct walk_view *view, bool is_own_root)
 {
     static const char *const cpu_modes[] = {
         [CPU_MODE_REAL] = "real mode",
@@ -47,10 +47,15 @@ void walk_print_target(const struct walk_view *view, bool is_own_root)
     printf("%s, CPU %u: %s, %s, MAXPHYADDR %u\n", view->machine->target->name, view->cpu,
            cpu_modes[mode_of(view)], is_mode ? paging_modes[mode] : "no paging mode at all",
            view->registers.max_phys_bits);
-    if (mode != MMU_MODE_NONE) {
+    if (!is_mode || mode != MMU_MODE_NONE) {
         print_label("root");
         printf("0x%016" PRIx64 "%s\n", view->registers.cr3, is_own_root ? ", CR3 of the CPU" : "");
     }
+    if (!is_mode) {
+        print_label("stops");
+        printf("%s\n", mmu_fault_text(MMU_FAULT_MODE));
+    }
+    return is_mode;
 }
 
 static void print_rights(const struct segment *segment)

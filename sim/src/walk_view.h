@@ -25,8 +25,8 @@ struct walk_view {
 };
 
 // walk_segment.c: whose address it is, and how a selector and an offset become view->linear. False:
-// they do not.
-void walk_print_target(const struct walk_view *view, bool is_own_root);
+// they do not, or there is no paging mode, whatever the address.
+bool walk_print_target(const struct walk_view *view, bool is_own_root);
 bool walk_print_segment(struct walk_view *view, struct far_pointer at);
 
 // walk_levels.c: the address in its parts, and the entries that it leads through.

@@ -12,7 +12,8 @@ enum { MAX_FILE = 1 << 18, MAX_COMMANDS = 256, COLUMNS = 100 };
 
 #define PROMPT "$ pulsim walk "
 
-static const char *const files[] = {"long64.txt", "access.txt", "segments.txt", "modes.txt"};
+static const char *const files[] = {"long64.txt", "access.txt", "segments.txt", "modes.txt",
+                                    "bits.txt"};
 
 struct command {
     char *line;         // without the prompt

@@ -22,7 +22,14 @@ enum {
 
 // MMU_ENTRY_P, MMU_ENTRY_RW, ...: masks within a paging-structure entry.
 #define PAGING_BIT(name, mask, letter, text) static const uint64_t MMU_ENTRY_##name = mask;
+#define PAT_BIT(name, mask)                  static const uint64_t MMU_ENTRY_##name = mask;
 #include "mmu_model/paging_bits.def"
+
+// The protection key in the entry of a page.
+enum {
+    MMU_KEY_SHIFT = 59,
+    MMU_KEY_MASK = 0xF,
+};
 
 // The numbers are those of the mode byte of a page-walk reply.
 enum mmu_mode {
