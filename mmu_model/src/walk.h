@@ -38,7 +38,7 @@ struct walker {
 bool walker_begin(const struct mmu_registers *registers, const struct mmu_memory *memory,
                   enum pdpte_source source, struct walker *out);
 
-// As walk_tables, but for the rights, which stay zeros.
+// As walk_tables, but without the rights that entries give.
 bool walker_walk(struct walker *w, uint64_t linear, struct mmu_walk *out);
 
 // Presence and reserved bits only; fills all of *out but error_code. Returns out->valid.

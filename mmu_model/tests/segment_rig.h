@@ -4,6 +4,14 @@
 
 #include "mmu_model/segment_load.h"
 
+// Short names of the CPU modes, for rows.
+#define MODE_REAL CPU_MODE_REAL
+#define MODE_V86  CPU_MODE_V86
+#define PROT16    CPU_MODE_PROT16
+#define PROT32    CPU_MODE_PROT32
+#define LONG32    CPU_MODE_LONG32
+#define LONG64    CPU_MODE_LONG64
+
 enum {
     RIG_GDT = 0x1000,
     RIG_LDT = 0x2000,

@@ -131,27 +131,43 @@ static void check_mode(void **state)
     }
 }
 
+// A machine of one path, and what is remembered and answered of it.
+struct asker {
+    struct cells cells;
+    struct mmu_memory memory;
+    struct mmu_registers registers;
+    struct mmu_pde_cache cache;
+    struct mmu_runs runs;
+};
+
+static void asker_open(struct asker *asker, const struct path *path)
+{
+    *asker = (struct asker){.registers = path_registers(path)};
+    asker->memory = cells_memory(&asker->cells);
+    asker->memory.pde_cache = &asker->cache;
+    path_put(path, &asker->cells);
+}
+
+static enum mmu_fault ask(struct asker *asker, uint64_t linear, uint64_t len)
+{
+    return mmu_locate_runs(&asker->registers, &asker->memory, linear, len, &asker->runs);
+}
+
 static void runs_end_at_2_to_64_and_where_no_mode_is(void **state)
 {
     (void)state;
     struct path path = {.mode = MMU_MODE_4LEVEL, .linear = UINT64_MAX};
-    struct cells cells = {.count = 0};
-    struct mmu_memory memory = cells_memory(&cells);
-    struct mmu_registers registers = path_registers(&path);
-    struct mmu_pde_cache cache = {.size = 0};
-    struct mmu_runs runs;
-    memory.pde_cache = &cache;
-    path_put(&path, &cells);
+    struct asker asker;
+    asker_open(&asker, &path);
 
-    assert_int_equal(mmu_locate_runs(&registers, &memory, UINT64_MAX - 3, 8, &runs),
-                     MMU_FAULT_NONE);
-    assert_int_equal(runs.len, 4);
-    assert_int_equal(runs.num_runs, 1);
-    assert_int_equal(runs.run[0].guest_phys, 0x9FFC);
-    registers.cr4 &= ~MMU_CR4_PAE;
-    assert_int_equal(mmu_locate_runs(&registers, &memory, 0, 8, &runs), MMU_FAULT_MODE);
-    assert_int_equal(runs.num_runs, 0);
-    assert_int_equal(mmu_locate_runs(&registers, &memory, 0, 0, &runs), MMU_FAULT_MODE);
+    assert_int_equal(ask(&asker, UINT64_MAX - 3, 8), MMU_FAULT_NONE);
+    assert_int_equal(asker.runs.len, 4);
+    assert_int_equal(asker.runs.num_runs, 1);
+    assert_int_equal(asker.runs.run[0].guest_phys, 0x9FFC);
+    asker.registers.cr4 &= ~MMU_CR4_PAE;
+    assert_int_equal(ask(&asker, 0, 8), MMU_FAULT_MODE);
+    assert_int_equal(asker.runs.num_runs, 0);
+    assert_int_equal(ask(&asker, 0, 0), MMU_FAULT_MODE);
 }
 
 // The entries of 16 pages cost five reads of memory, not 64, and when the table is known, one.
@@ -159,26 +175,21 @@ static void further_pages_of_a_table_cost_no_walk(void **state)
 {
     (void)state;
     struct path path = {.mode = MMU_MODE_4LEVEL, .linear = 0x1000};
-    struct cells cells = {.count = 0};
-    struct mmu_memory memory = cells_memory(&cells);
-    struct mmu_registers registers = path_registers(&path);
-    struct mmu_pde_cache cache = {.size = 0};
-    struct mmu_runs runs;
-    memory.pde_cache = &cache;
-    path_put(&path, &cells);
+    struct asker asker;
+    asker_open(&asker, &path);
     for (uint64_t i = 2; i < 18; i++) {
-        cells_put(&cells, TABLE_PHYS(1) + 8 * i, 0x100000 - 0x1000 * i + P);
+        cells_put(&asker.cells, TABLE_PHYS(1) + 8 * i, 0x100000 - 0x1000 * i + P);
     }
 
     for (size_t num_reads = 5; num_reads <= 6; num_reads++) {
-        mmu_locate_runs(&registers, &memory, 0x1234, 0x20000, &runs);
+        ask(&asker, 0x1234, 0x20000);
 
-        assert_int_equal(runs.num_runs, MMU_MAX_RUNS);
-        assert_int_equal(runs.len, 16 * PAGE - 0x234);
-        assert_int_equal(cells.num_reads, num_reads);
+        assert_int_equal(asker.runs.num_runs, MMU_MAX_RUNS);
+        assert_int_equal(asker.runs.len, 16 * PAGE - 0x234);
+        assert_int_equal(asker.cells.num_reads, num_reads);
     }
-    mmu_locate_runs(&registers, &memory, 0x1234, 0, &runs);
-    assert_int_equal(runs.num_runs, 0);
+    ask(&asker, 0x1234, 0);
+    assert_int_equal(asker.runs.num_runs, 0);
 }
 
 struct register_row {
@@ -203,23 +214,19 @@ static void changed_registers(void **state)
 {
     const struct register_row *row = *state;
     struct path path = {.mode = row->mode, .linear = 0x1000, .entry[1] = BIT(40) | 0x9000 | P | NX};
-    struct cells cells = {.count = 0};
-    struct mmu_memory memory = cells_memory(&cells);
-    struct mmu_registers registers = path_registers(&path);
-    struct mmu_pde_cache cache = {.size = 0};
-    struct mmu_runs runs;
-    memory.pde_cache = &cache;
-    path_put(&path, &cells);
+    struct asker asker;
+    asker_open(&asker, &path);
 
-    assert_int_equal(mmu_locate_runs(&registers, &memory, 0x1234, 8, &runs), MMU_FAULT_NONE);
-    assert_int_equal(runs.run[0].guest_phys, BIT(40) | 0x9234);
-    registers.cr0 ^= row->cr0;
-    registers.cr3 ^= row->cr3;
-    registers.cr4 ^= row->cr4;
-    registers.efer ^= row->efer;
-    registers.max_phys_bits = row->max_phys_bits ? row->max_phys_bits : registers.max_phys_bits;
-    assert_int_equal(mmu_locate_runs(&registers, &memory, 0x1234, 8, &runs), row->fault);
-    assert_true(row->fault != MMU_FAULT_NONE || runs.run[0].guest_phys == 0x1234);
+    assert_int_equal(ask(&asker, 0x1234, 8), MMU_FAULT_NONE);
+    assert_int_equal(asker.runs.run[0].guest_phys, BIT(40) | 0x9234);
+    asker.registers.cr0 ^= row->cr0;
+    asker.registers.cr3 ^= row->cr3;
+    asker.registers.cr4 ^= row->cr4;
+    asker.registers.efer ^= row->efer;
+    asker.registers.max_phys_bits =
+        row->max_phys_bits ? row->max_phys_bits : asker.registers.max_phys_bits;
+    assert_int_equal(ask(&asker, 0x1234, 8), row->fault);
+    assert_true(row->fault != MMU_FAULT_NONE || asker.runs.run[0].guest_phys == 0x1234);
 }
 
 struct reads_row {
@@ -248,23 +255,19 @@ static void cache_reads(void **state)
 {
     const struct reads_row *row = *state;
     struct path path = {.mode = MMU_MODE_4LEVEL, .linear = 0x1000};
-    struct cells cells = {.count = 0};
-    struct mmu_memory memory = cells_memory(&cells);
-    struct mmu_registers registers = path_registers(&path);
-    struct mmu_pde_cache cache = {.size = 0};
-    struct mmu_runs runs;
-    memory.pde_cache = &cache;
-    path_put(&path, &cells);
-    assert_false(mmu_pde_cache_reads(&cache, row->guest_phys, row->len));
+    struct asker asker;
+    asker_open(&asker, &path);
+    assert_false(mmu_pde_cache_reads(&asker.cache, row->guest_phys, row->len));
 
-    mmu_locate_runs(&registers, &memory, 0x1234, 8, &runs);
+    ask(&asker, 0x1234, 8);
 
-    assert_true(mmu_pde_cache_covers(&cache, 0) && mmu_pde_cache_covers(&cache, 0x1FFFFF));
-    assert_false(mmu_pde_cache_covers(&cache, 0x200000));
-    assert_int_equal(mmu_pde_cache_reads(&cache, row->guest_phys, row->len), row->reads);
-    cache.size = 0;
-    assert_false(mmu_pde_cache_covers(&cache, 0));
-    assert_false(mmu_pde_cache_reads(&cache, row->guest_phys, row->len));
+    assert_true(mmu_pde_cache_covers(&asker.cache, 0) &&
+                mmu_pde_cache_covers(&asker.cache, 0x1FFFFF));
+    assert_false(mmu_pde_cache_covers(&asker.cache, 0x200000));
+    assert_int_equal(mmu_pde_cache_reads(&asker.cache, row->guest_phys, row->len), row->reads);
+    asker.cache.size = 0;
+    assert_false(mmu_pde_cache_covers(&asker.cache, 0));
+    assert_false(mmu_pde_cache_reads(&asker.cache, row->guest_phys, row->len));
 }
 
 int main(void)

@@ -21,23 +21,17 @@ enum {
     LDT_LAST = 0xF8, // an LDT, whose upper half is cut off
 };
 
-#define MODE_REAL CPU_MODE_REAL
-#define MODE_V86  CPU_MODE_V86
-#define PROT16    CPU_MODE_PROT16
-#define PROT32    CPU_MODE_PROT32
-#define LONG32    CPU_MODE_LONG32
-#define LONG64    CPU_MODE_LONG64
-#define ES        SEGMENT_REGISTER_ES
-#define CS        SEGMENT_REGISTER_CS
-#define SS        SEGMENT_REGISTER_SS
-#define DS        SEGMENT_REGISTER_DS
-#define FS        SEGMENT_REGISTER_FS
-#define GS        SEGMENT_REGISTER_GS
-#define READ      MMU_ACCESS_READ
-#define WRITE     MMU_ACCESS_WRITE
-#define FETCH     MMU_ACCESS_FETCH
-#define HIGH      UINT64_C(0xFFFF800000000000)
-#define HOLE      UINT64_C(0x0000800000000000)
+#define ES    SEGMENT_REGISTER_ES
+#define CS    SEGMENT_REGISTER_CS
+#define SS    SEGMENT_REGISTER_SS
+#define DS    SEGMENT_REGISTER_DS
+#define FS    SEGMENT_REGISTER_FS
+#define GS    SEGMENT_REGISTER_GS
+#define READ  MMU_ACCESS_READ
+#define WRITE MMU_ACCESS_WRITE
+#define FETCH MMU_ACCESS_FETCH
+#define HIGH  UINT64_C(0xFFFF800000000000)
+#define HOLE  UINT64_C(0x0000800000000000)
 
 struct access_case {
     const char *name;

@@ -25,11 +25,6 @@ enum {
 };
 
 #define CANONICAL_57 UINT64_C(0x0000800012345678)
-#define MODE_REAL    CPU_MODE_REAL
-#define MODE_V86     CPU_MODE_V86
-#define PROT32       CPU_MODE_PROT32
-#define LONG32       CPU_MODE_LONG32
-#define LONG64       CPU_MODE_LONG64
 
 enum target {
     TO_DS,

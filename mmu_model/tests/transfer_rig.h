@@ -29,13 +29,6 @@ enum {
     ESP1 = 0x1111,
 };
 
-#define MODE_REAL CPU_MODE_REAL
-#define MODE_V86  CPU_MODE_V86
-#define PROT16    CPU_MODE_PROT16
-#define PROT32    CPU_MODE_PROT32
-#define LONG32    CPU_MODE_LONG32
-#define LONG64    CPU_MODE_LONG64
-
 // A gate: rights are P, DPL, S and type.
 #define LOW_HALF(word)  ((uint64_t)(word) % 0x10000)
 #define HIGH_HALF(word) ((uint64_t)(word) / 0x10000)

@@ -376,20 +376,29 @@ static uint64_t draw_address(void)
     return base + (below(5) * PAGE & ~UINT64_C(7)) + below(3) * 8;
 }
 
+// Moves what a transfer should between bytes and the shadow; returns how much that is.
+static size_t move_in_shadow(uint64_t address, size_t len, bool writes)
+{
+    size_t moved = 0;
+    size_t piece = 0;
+    do {
+        uint64_t guest_phys = 0;
+        piece = next_piece(address + moved, len - moved, &guest_phys);
+        if (writes) {
+            memcpy(shadow + guest_phys, bytes + moved, piece);
+        } else {
+            memcpy(bytes + moved, shadow + guest_phys, piece);
+        }
+        moved += piece;
+    } while (piece != 0 && moved < len);
+    return moved;
+}
+
 static void check_random_read(void)
 {
     uint64_t address = draw_address();
     size_t len = (size_t)(1 + below(MOST));
-    size_t expected = 0;
-    while (expected < len) {
-        uint64_t guest_phys = 0;
-        size_t piece = next_piece(address + expected, len - expected, &guest_phys);
-        if (piece == 0) {
-            break;
-        }
-        memcpy(bytes + expected, shadow + guest_phys, piece);
-        expected += piece;
-    }
+    size_t expected = move_in_shadow(address, len, false);
     assert_int_equal(read_at(BARE_PML4, address, read_back, len), expected);
     assert_memory_equal(read_back, bytes, expected);
 }
@@ -397,18 +406,9 @@ static void check_random_read(void)
 static void check_random_write(void)
 {
     uint64_t address = draw_address();
-    size_t len = (size_t)(below(2) == 0 ? 8 : 8 + below(MOST / 8) * 8 - 8);
-    size_t expected = 0;
+    size_t len = (size_t)(below(2) == 0 ? 8 : 8 + below(MOST / 8) * 8);
     draw_bytes(len);
-    while (expected < len) {
-        uint64_t guest_phys = 0;
-        size_t piece = next_piece(address + expected, len - expected, &guest_phys);
-        if (piece == 0) {
-            break;
-        }
-        memcpy(shadow + guest_phys, bytes + expected, piece);
-        expected += piece;
-    }
+    size_t expected = move_in_shadow(address, len, true);
     assert_int_equal(write_to(linear(address), bytes, len), expected);
     assert_int_equal(memcmp(memory_page(&machine->memory, 0), shadow, RAM_END), 0);
 }

@@ -183,8 +183,7 @@ bool mmu_access(const struct mmu_registers *registers, const struct mmu_memory *
 size_t mmu_updates(const struct mmu_walk *walk, const struct mmu_access *want,
                    struct mmu_update out[MMU_MAX_LEVELS]);
 
-// Is this a value that a PDPTE register of PAE paging takes: not present, or without a reserved
-// bit?
+// Does a PDPTE register of PAE paging take this: not present, or without a reserved bit?
 bool mmu_is_pdpte(uint64_t pdpte, unsigned max_phys_bits);
 
 // Loads the PDPTEs at CR3 as MOV CR3 does with PAE paging. False: one of them has a reserved bit
